@@ -1,0 +1,147 @@
+/*
+ * journal.h - what is known of one account's messages, durably.
+ *
+ * One SQLite file per account (WAL, synchronous=FULL, exclusive), owned by
+ * the delivery user, locked for the whole visit. Nothing is flushed by a
+ * visit that changes nothing: writes happen only between journal_begin and
+ * journal_commit, and a commit without a change writes nothing. The only file
+ * that includes sqlite3.h. Errors are ERROR_LOCAL unless said.
+ */
+#pragma once
+
+#include "base.h"
+#include "error.h"
+#include "digest.h"
+#include "maildir.h"
+
+struct journal;
+
+enum journal_state {
+	JOURNAL_STAGED = 1, /* fsynced in tmp/, being published */
+	JOURNAL_DELIVERED,  /* durable in new/; DELE may follow */
+	JOURNAL_GONE,	    /* and absent from a later complete listing */
+};
+
+struct journal_identity {
+	const char *host;
+	uint16_t port;
+	const char *username;
+};
+
+/*
+ * Locks dir/lock, then opens dir/journal.sqlite and makes it if it never was.
+ * ERROR_BUSY with the other's pid when it is locked; ERROR_CONFIG when it is
+ * missing where there was one, corrupt, of a newer version, or another
+ * identity's: the text says which file and what to do about it. Another port
+ * of the same host and user is the same mailbox. After a visit that was killed
+ * while it wrote, the file is checked and all that can be read is synced.
+ */
+int journal_open(const char *dir, const struct journal_identity *identity,
+		 struct journal **ret, struct error *err) _must_check_;
+void journal_close(struct journal **journal); /* rolls back what is open, unlocks */
+#define _cleanup_journal_ _cleanup_(journal_close)
+
+/* Random, made with the journal: [0-9a-f]{12}. Borrowed. */
+const char *journal_tag(const struct journal *journal);
+
+struct journal_row {
+	int64_t id;
+	struct bytes uid;    /* empty: the server gave none */
+	uint32_t occurrence; /* 1.. : copies that share a UID */
+	enum journal_state state;
+	int64_t list_size;   /* what LIST said then; -1: nothing */
+	const char *base;    /* its name in the Maildir */
+	uint64_t size_bytes; /* its size there */
+};
+
+/* Rows and their text, in the order (uid bytes, occurrence). */
+struct journal_rows {
+	struct journal_row *rows;
+	size_t n_rows;
+	char *text;	/* owns what the rows point to */
+};
+
+void journal_rows_done(struct journal_rows *rows);
+int journal_load(struct journal *journal, struct journal_rows *ret,
+		 struct error *err) _must_check_;
+
+/* Only those STAGED: what recovery must look at. */
+int journal_load_staged(struct journal *journal, struct journal_rows *ret,
+			struct error *err) _must_check_;
+
+/* True when a row, in whatever state, names this base: *ret says so. */
+int journal_has_base(struct journal *journal, const char *base, bool *ret,
+		     int64_t *ret_id, uint64_t *ret_size_bytes,
+		     struct error *err) _must_check_;
+
+/*
+ * The row of a message with these contents, among those with this uid (which
+ * may be empty), that is none of the ids in used: a message that has come
+ * before. *ret_id is 0 when there is none.
+ */
+int journal_find_digest(struct journal *journal, struct bytes uid,
+			const uint8_t digest[DIGEST_SIZE], const int64_t *used,
+			size_t n_used, int64_t *ret_id, struct error *err)
+	_must_check_;
+
+int journal_begin(struct journal *journal, struct error *err) _must_check_;
+
+struct journal_entry {
+	struct bytes uid;
+	int64_t list_size;
+	const char *base;
+	uint64_t size_bytes;
+	const uint8_t *digest; /* DIGEST_SIZE bytes */
+};
+
+/* A new row, STAGED, with the next free occurrence of its uid. */
+int journal_stage(struct journal *journal, const struct journal_entry *entry,
+		  int64_t *ret_id, struct error *err) _must_check_;
+int journal_set_state(struct journal *journal, int64_t id,
+		      enum journal_state state, struct error *err) _must_check_;
+/* The row is the message that the server now lists with this size; makes it DELIVERED. */
+int journal_confirm(struct journal *journal, int64_t id, int64_t list_size,
+		    struct error *err) _must_check_;
+int journal_set_base(struct journal *journal, int64_t id, const char *base,
+		     struct error *err) _must_check_;
+int journal_forget(struct journal *journal, int64_t id, struct error *err)
+	_must_check_;
+
+/*
+ * Counts one complete listing, at most one a day: an idle account flushes
+ * once a day, and a clock that jumps makes no more than one day of it. Drops
+ * rows GONE for 30 days and 20 such listings.
+ */
+int journal_count_listing(struct journal *journal, uint64_t now_sec,
+			  struct error *err) _must_check_;
+
+/* Durable when it returns 0. When it fails everything since begin is undone. */
+int journal_commit(struct journal *journal, struct error *err) _must_check_;
+void journal_rollback(struct journal *journal); /* harmless when none is open */
+
+/*
+ * A message that broke a visit or was refused: it goes last in the next one.
+ * By UID; each call counts one more time. Needs an open transaction.
+ */
+int journal_note_trouble(struct journal *journal, struct bytes uid,
+			 struct error *err) _must_check_;
+int journal_clear_trouble(struct journal *journal, struct bytes uid,
+			  struct error *err) _must_check_;
+int journal_trouble_count(struct journal *journal, struct bytes uid,
+			  uint32_t *ret, struct error *err) _must_check_;
+
+/*
+ * Small facts of the account that outlive a visit, by name. The value of one
+ * never set is 0. Setting needs an open transaction; the same value again is
+ * no change.
+ */
+enum journal_fact {
+	JOURNAL_REFUSED_AT = 1,	     /* seconds since 1970: login refused */
+	JOURNAL_REFUSED_TIMES,	     /* in a row */
+	JOURNAL_REFUSED_FINGERPRINT, /* 32 bits of what was refused: secret and settings */
+	JOURNAL_APOP_REFUSED,	     /* 32 bits of greeting, capabilities and secret */
+};
+int journal_get_fact(struct journal *journal, enum journal_fact fact,
+		     int64_t *ret, struct error *err) _must_check_;
+int journal_set_fact(struct journal *journal, enum journal_fact fact,
+		     int64_t value, struct error *err) _must_check_;
