@@ -1,0 +1,551 @@
+/*
+ * delivery.c - the life of a message, from its first byte to its DELE.
+ *
+ *   state         tmp/       new/       journal     a crash here
+ *   M1 arriving   written    -          -           the stray is removed
+ *   M2 staged     fsynced    -          STAGED      recovery renames it
+ *   M3 delivered  -          fsynced    STAGED      recovery finds it
+ *   M4 recorded   -          there      DELIVERED   DELE without RETR
+ *
+ * One batch k, in order, each step durable before the next begins:
+ *   1. the files of k are written to tmp/
+ *   2. every file of k is fsynced, then tmp/
+ *   3. one transaction: STAGED for k, DELIVERED for k-1
+ *   4. the DELEs of k-1 may leave, never before
+ *   5. the files of k are renamed into new/, then new/ is fsynced
+ *
+ * Before step 3 a failure voids the batch: its files are unlinked. From step
+ * 3 on nothing is unlinked, since the rows may be durable and readers may have
+ * the files: recovery decides. A failed fsync is never tried again.
+ */
+#include "delivery.h"
+
+#include <string.h>
+
+/* Of one visit; the rest is remembered when it makes trouble again. */
+#define TROUBLES_MAX 64
+
+enum entry_state {
+	ENTRY_NEW = 0, /* a file of ours in tmp/ */
+	ENTRY_KNOWN,   /* a row that exists: no file */
+};
+
+struct entry {
+	enum entry_state state;
+	struct maildir_file file;
+	uint8_t digest[DIGEST_SIZE];
+	struct bytes uid;
+	int64_t list_size;
+	size_t item;
+	size_t rank;
+	int64_t row_id;
+};
+
+struct batch {
+	struct entry *entries; /* batch_messages of them, or more in flight */
+	size_t n_entries;
+	size_t cap_entries;
+	uint64_t bytes;
+	uint64_t opened_usec; /* when its first message was complete */
+};
+
+struct id_list {
+	int64_t *ids;
+	size_t n_ids;
+	size_t cap_ids;
+};
+
+struct delivery {
+	struct maildir *maildir;
+	struct journal *journal;
+	struct digest *digest;
+	struct delivery_limits limits;
+
+	struct maildir_file arriving;
+	struct batch open; /* k, being filled */
+	struct batch
+		published;     /* k-1, durable in new/, STAGED in the journal */
+	struct batch recorded; /* DELIVERED: their DELEs may leave */
+	size_t n_deletable_taken;
+
+	struct id_list used; /* rows that belong to a message of this listing */
+	struct id_list gone;
+	struct bytes troubles[TROUBLES_MAX];
+	unsigned n_troubles;
+	bool has_listing;
+
+	uint32_t n_delivered;
+	uint64_t bytes_delivered;
+};
+
+static int id_list_add(struct id_list *list, int64_t id, struct error *err)
+{
+	int64_t *ids;
+	size_t cap;
+
+	if (list->n_ids == list->cap_ids) {
+		cap = MAX(list->cap_ids * 2, (size_t)64);
+		ids = reallocarray(list->ids, cap, sizeof(*ids));
+		if (!ids)
+			return error_set_memory(err);
+		list->ids = ids;
+		list->cap_ids = cap;
+	}
+	list->ids[list->n_ids++] = id;
+	return 0;
+}
+
+static int batch_reserve(struct batch *batch, size_t n, struct error *err)
+{
+	struct entry *entries;
+	size_t cap;
+
+	if (batch->n_entries + n <= batch->cap_entries)
+		return 0;
+	cap = MAX(batch->cap_entries * 2, batch->n_entries + n);
+	cap = MAX(cap, (size_t)64);
+	entries = reallocarray(batch->entries, cap, sizeof(*entries));
+	if (!entries)
+		return error_set_memory(err);
+	batch->entries = entries;
+	batch->cap_entries = cap;
+	return 0;
+}
+
+int delivery_new(struct maildir *maildir, struct journal *journal,
+		 const struct delivery_limits *limits, struct delivery **ret,
+		 struct error *err)
+{
+	_cleanup_(delivery_free) struct delivery *delivery = NULL;
+
+	delivery = calloc(1, sizeof(*delivery));
+	if (!delivery)
+		return error_set_memory(err);
+	delivery->maildir = maildir;
+	delivery->journal = journal;
+	delivery->limits = *limits;
+	maildir_file_init(&delivery->arriving);
+	if (digest_new(&delivery->digest, err) < 0)
+		return -1;
+
+	*ret = TAKE_PTR(delivery);
+	return 0;
+}
+
+void delivery_free(struct delivery **delivery)
+{
+	struct delivery *d = *delivery;
+
+	if (!d)
+		return;
+	delivery_abandon(d);
+	delivery_void_from(d, 0);
+	free(d->open.entries);
+	free(d->published.entries);
+	free(d->recorded.entries);
+	free(d->used.ids);
+	free(d->gone.ids);
+	digest_free(&d->digest);
+	free(d);
+	*delivery = NULL;
+}
+
+size_t delivery_open_count(const struct delivery *delivery)
+{
+	return delivery->open.n_entries;
+}
+
+uint32_t delivery_count(const struct delivery *delivery)
+{
+	return delivery->n_delivered;
+}
+
+uint64_t delivery_bytes(const struct delivery *delivery)
+{
+	return delivery->bytes_delivered;
+}
+
+bool delivery_is_due(const struct delivery *delivery, uint64_t now)
+{
+	const struct batch *open = &delivery->open;
+
+	return open->n_entries > 0 &&
+	       (open->n_entries >= delivery->limits.batch_messages ||
+		open->bytes >= delivery->limits.batch_bytes ||
+		now >= open->opened_usec + delivery->limits.batch_time_usec);
+}
+
+int delivery_begin(struct delivery *delivery, struct error *err)
+{
+	digest_begin(delivery->digest);
+	return maildir_file_begin(delivery->maildir, &delivery->arriving, err);
+}
+
+int delivery_write(struct delivery *delivery, const char *data, size_t len,
+		   struct error *err)
+{
+	digest_add(delivery->digest, data, len);
+	return maildir_file_write(&delivery->arriving, data, len, err);
+}
+
+void delivery_abandon(struct delivery *delivery)
+{
+	maildir_file_discard(delivery->maildir, &delivery->arriving);
+}
+
+/* Looks for the message among the rows of its UID, by contents. */
+static int find_known(struct delivery *delivery,
+		      const struct delivery_message *message,
+		      const uint8_t digest[DIGEST_SIZE], int64_t *ret_row_id,
+		      struct error *err)
+{
+	*ret_row_id = 0;
+	if (!message->is_compared)
+		return 0;
+	return journal_find_digest(delivery->journal, message->uid, digest,
+				   delivery->used.ids, delivery->used.n_ids,
+				   ret_row_id, err);
+}
+
+static int add_entry(struct delivery *delivery, struct entry *entry,
+		     struct error *err)
+{
+	struct batch *open = &delivery->open;
+
+	if (entry->row_id != 0) {
+		if (id_list_add(&delivery->used, entry->row_id, err) < 0)
+			return -1;
+		entry->state = ENTRY_KNOWN;
+		delivery_abandon(delivery);
+	} else {
+		maildir_file_start_writeback(&delivery->arriving);
+		entry->file = delivery->arriving;
+		maildir_file_init(&delivery->arriving); /* handed over */
+	}
+	if (open->n_entries == 0)
+		open->opened_usec = now_usec(CLOCK_MONOTONIC);
+	open->bytes += entry->file.size_bytes;
+	open->entries[open->n_entries++] = *entry;
+	return 0;
+}
+
+int delivery_end(struct delivery *delivery,
+		 const struct delivery_message *message, struct error *err)
+{
+	struct entry entry = {
+		.uid = message->uid,
+		.list_size = message->list_size,
+		.item = message->item,
+		.rank = message->rank,
+	};
+
+	maildir_file_init(&entry.file);
+	if (digest_end(delivery->digest, entry.digest, err) < 0 ||
+	    find_known(delivery, message, entry.digest, &entry.row_id, err) <
+		    0 ||
+	    batch_reserve(&delivery->open, 1, err) < 0 ||
+	    add_entry(delivery, &entry, err) < 0) {
+		delivery_abandon(delivery);
+		return -1;
+	}
+	return 0;
+}
+
+void delivery_void_from(struct delivery *delivery, size_t rank)
+{
+	struct batch *open = &delivery->open;
+	size_t n_left = 0;
+
+	for (size_t i = 0; i < open->n_entries; i++) {
+		struct entry *entry = &open->entries[i];
+
+		if (entry->rank < rank) {
+			open->entries[n_left++] = *entry;
+			continue;
+		}
+		open->bytes -= entry->file.size_bytes;
+		if (entry->state == ENTRY_NEW)
+			maildir_file_discard(delivery->maildir, &entry->file);
+	}
+	open->n_entries = n_left;
+}
+
+/* Step 2. */
+static int sync_batch(struct delivery *delivery, struct error *err)
+{
+	struct batch *open = &delivery->open;
+	bool has_files = false;
+
+	for (size_t i = 0; i < open->n_entries; i++) {
+		struct entry *entry = &open->entries[i];
+
+		if (entry->state != ENTRY_NEW)
+			continue;
+		has_files = true;
+		if (maildir_file_sync(delivery->maildir, &entry->file, err) < 0)
+			return -1;
+	}
+	return has_files ? maildir_sync_tmp(delivery->maildir, err) : 0;
+}
+
+static int record_entry(struct delivery *delivery, struct entry *entry,
+			struct error *err)
+{
+	const struct journal_entry row = {
+		.uid = entry->uid,
+		.list_size = entry->list_size,
+		.base = entry->file.base,
+		.size_bytes = entry->file.size_bytes,
+		.digest = entry->digest,
+	};
+
+	if (entry->state == ENTRY_KNOWN)
+		return journal_confirm(delivery->journal, entry->row_id,
+				       entry->list_size, err);
+	if (journal_stage(delivery->journal, &row, &entry->row_id, err) < 0)
+		return -1;
+	/* Its own row is no match for the next one, however alike they are. */
+	return id_list_add(&delivery->used, entry->row_id, err);
+}
+
+static int record_published(struct delivery *delivery, struct error *err)
+{
+	const struct batch *published = &delivery->published;
+
+	for (size_t i = 0; i < published->n_entries; i++) {
+		const struct entry *entry = &published->entries[i];
+
+		if (journal_clear_trouble(delivery->journal, entry->uid, err) <
+		    0)
+			return -1;
+		if (entry->state == ENTRY_NEW &&
+		    journal_set_state(delivery->journal, entry->row_id,
+				      JOURNAL_DELIVERED, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int record_staged(struct delivery *delivery, struct error *err)
+{
+	struct batch *open = &delivery->open;
+
+	for (size_t i = 0; i < open->n_entries; i++)
+		if (record_entry(delivery, &open->entries[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* After the commit that calls them DELIVERED: their DELEs may leave. */
+static void release_published(struct delivery *delivery)
+{
+	struct batch *from = &delivery->published;
+	struct batch *to = &delivery->recorded;
+
+	if (from->n_entries > 0)
+		memcpy(to->entries + to->n_entries, from->entries,
+		       from->n_entries * sizeof(struct entry));
+	to->n_entries += from->n_entries;
+	from->n_entries = 0;
+}
+
+/* Room is made before the commit: behind it nothing may fail that could. */
+static int reserve_recorded(struct delivery *delivery, struct error *err)
+{
+	struct batch *recorded = &delivery->recorded;
+
+	if (delivery->n_deletable_taken == recorded->n_entries) {
+		recorded->n_entries = 0;
+		delivery->n_deletable_taken = 0;
+	}
+	return batch_reserve(recorded, delivery->published.n_entries, err);
+}
+
+/* Step 3. */
+static int commit_staged(struct delivery *delivery, struct error *err)
+{
+	if (reserve_recorded(delivery, err) < 0 ||
+	    journal_begin(delivery->journal, err) < 0)
+		return -1;
+	if (record_staged(delivery, err) < 0 ||
+	    record_published(delivery, err) < 0) {
+		journal_rollback(delivery->journal);
+		return -1;
+	}
+	return journal_commit(delivery->journal, err);
+}
+
+/* Once in a blue moon the name exists: the journal must know the new one first. */
+static int publish_renamed(struct maildir *maildir, struct journal *journal,
+			   const struct journal_row *row, struct error *err)
+{
+	char base[MAILDIR_NAME_MAX];
+	int r;
+
+	for (unsigned tries = 0; tries < 3; tries++) {
+		maildir_make_base(maildir, base);
+		if (journal_begin(journal, err) < 0)
+			return -1;
+		if (journal_set_base(journal, row->id, base, err) < 0) {
+			journal_rollback(journal);
+			return -1;
+		}
+		if (journal_commit(journal, err) < 0)
+			return -1;
+		r = maildir_publish(maildir, row->base, base, row->size_bytes,
+				    err);
+		if (r <= 0)
+			return r;
+	}
+	return error_set(err, ERROR_LOCAL, "no free name in %s", maildir->path);
+}
+
+int delivery_publish(struct maildir *maildir, struct journal *journal,
+		     const struct journal_row *row, struct error *err)
+{
+	int r = maildir_publish(maildir, row->base, row->base, row->size_bytes,
+				err);
+
+	if (r <= 0)
+		return r;
+	return publish_renamed(maildir, journal, row, err);
+}
+
+/* Step 5. */
+static int publish_batch(struct delivery *delivery, struct error *err)
+{
+	struct batch *open = &delivery->open;
+	uint32_t n = 0;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < open->n_entries; i++) {
+		const struct entry *entry = &open->entries[i];
+		const struct journal_row row = {
+			.id = entry->row_id,
+			.base = entry->file.base,
+			.size_bytes = entry->file.size_bytes,
+		};
+
+		if (entry->state != ENTRY_NEW)
+			continue;
+		if (delivery_publish(delivery->maildir, delivery->journal, &row,
+				     err) < 0)
+			return -1;
+		n++;
+		bytes += entry->file.size_bytes;
+	}
+	if (n > 0 && maildir_sync_new(delivery->maildir, err) < 0)
+		return -1;
+
+	delivery->n_delivered += n;
+	delivery->bytes_delivered += bytes;
+	return 0;
+}
+
+static void forget_open(struct delivery *delivery)
+{
+	delivery->open.n_entries = 0;
+	delivery->open.bytes = 0;
+}
+
+int delivery_close_batch(struct delivery *delivery, struct error *err)
+{
+	struct batch swapped;
+
+	if (delivery->open.n_entries == 0)
+		return 0;
+	if (sync_batch(delivery, err) < 0) {
+		delivery_void_from(delivery, 0);
+		forget_open(delivery);
+		return -1;
+	}
+	if (commit_staged(delivery, err) < 0) {
+		/* Perhaps it is durable all the same: recovery will look. */
+		forget_open(delivery);
+		return -1;
+	}
+	release_published(delivery);
+	if (publish_batch(delivery, err) < 0) {
+		forget_open(delivery);
+		return -1;
+	}
+
+	swapped = delivery->published;
+	delivery->published = delivery->open;
+	delivery->open = swapped;
+	forget_open(delivery);
+	return 0;
+}
+
+int delivery_note_gone(struct delivery *delivery, const int64_t *row_ids,
+		       size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id_list_add(&delivery->gone, row_ids[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int delivery_note_used(struct delivery *delivery, int64_t row_id,
+		       struct error *err)
+{
+	return id_list_add(&delivery->used, row_id, err);
+}
+
+void delivery_note_trouble(struct delivery *delivery, struct bytes uid)
+{
+	if (uid.len > 0 && delivery->n_troubles < TROUBLES_MAX)
+		delivery->troubles[delivery->n_troubles++] = uid;
+}
+
+void delivery_note_listing(struct delivery *delivery)
+{
+	delivery->has_listing = true;
+}
+
+static int record_notes(struct delivery *delivery, struct error *err)
+{
+	uint64_t now_sec = now_usec(CLOCK_REALTIME) / USEC_PER_SEC;
+
+	for (size_t i = 0; i < delivery->gone.n_ids; i++)
+		if (journal_set_state(delivery->journal, delivery->gone.ids[i],
+				      JOURNAL_GONE, err) < 0)
+			return -1;
+	for (unsigned i = 0; i < delivery->n_troubles; i++)
+		if (journal_note_trouble(delivery->journal,
+					 delivery->troubles[i], err) < 0)
+			return -1;
+	if (delivery->has_listing &&
+	    journal_count_listing(delivery->journal, now_sec, err) < 0)
+		return -1;
+	return 0;
+}
+
+int delivery_finish(struct delivery *delivery, struct error *err)
+{
+	if (reserve_recorded(delivery, err) < 0 ||
+	    journal_begin(delivery->journal, err) < 0)
+		return -1;
+	if (record_published(delivery, err) < 0 ||
+	    record_notes(delivery, err) < 0) {
+		journal_rollback(delivery->journal);
+		return -1;
+	}
+	if (journal_commit(delivery->journal, err) < 0)
+		return -1;
+
+	release_published(delivery);
+	delivery->gone.n_ids = 0;
+	delivery->n_troubles = 0;
+	delivery->has_listing = false;
+	return 0;
+}
+
+bool delivery_next_deletable(struct delivery *delivery, size_t *ret_item)
+{
+	if (delivery->n_deletable_taken == delivery->recorded.n_entries)
+		return false;
+	*ret_item =
+		delivery->recorded.entries[delivery->n_deletable_taken++].item;
+	return true;
+}
