@@ -1,0 +1,261 @@
+/*
+ * plan.c - pure: what to do with each message of a listing.
+ *
+ * Messages and rows are walked in step, in the order of their UIDs, one group
+ * of equal UIDs at a time. A group is nearly always one message or one row.
+ */
+#include "plan.h"
+
+#include <string.h>
+
+/* A hostile server could make us match 100,000 copies with each other. */
+#define GROUP_MAX 64
+
+/* Items and rows that share one UID. */
+struct group {
+	struct plan_item **items;
+	size_t n_items;
+	const struct journal_row *rows;
+	size_t n_rows;
+};
+
+void plan_done(struct plan *plan)
+{
+	free(plan->items);
+	free(plan->retrieve);
+	free(plan->gone);
+	*plan = (struct plan){ 0 };
+}
+
+static int compare_bytes(struct bytes a, struct bytes b)
+{
+	size_t len = MIN(a.len, b.len);
+	int r = len > 0 ? memcmp(a.data, b.data, len) : 0;
+
+	return r != 0 ? r : (a.len > b.len) - (a.len < b.len);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+	const struct plan_item *x = *(struct plan_item *const *)a;
+	const struct plan_item *y = *(struct plan_item *const *)b;
+	int r = compare_bytes(x->uid, y->uid);
+
+	return r != 0 ? r : (x->number > y->number) - (x->number < y->number);
+}
+
+static bool is_vouched(const struct group *group)
+{
+	const struct journal_row *row = group->rows;
+
+	return group->n_items == 1 && group->n_rows == 1 &&
+	       group->items[0]->uid.len > 0 &&
+	       row->state == JOURNAL_DELIVERED && row->list_size >= 0 &&
+	       row->list_size == group->items[0]->list_size;
+}
+
+/* True when an item of the group has taken this row already. */
+static bool is_taken(const struct group *group, const struct journal_row *row)
+{
+	for (size_t i = 0; i < group->n_items; i++)
+		if (group->items[i]->row_id == row->id)
+			return true;
+	return false;
+}
+
+/* A delivered row of the same size for this item, each row at most once. */
+static const struct journal_row *take_row(const struct group *group,
+					  const struct plan_item *item)
+{
+	for (size_t i = 0; i < group->n_rows; i++) {
+		const struct journal_row *row = &group->rows[i];
+
+		if (row->state == JOURNAL_DELIVERED &&
+		    row->list_size == item->list_size && !is_taken(group, row))
+			return row;
+	}
+	return NULL;
+}
+
+/* Keeping asks less than deleting: to leave a known message loses nothing. */
+static void decide_kept(const struct group *group, struct plan_item *item)
+{
+	const struct journal_row *row = NULL;
+
+	if (item->uid.len > 0 && group->n_items <= GROUP_MAX &&
+	    group->n_rows <= GROUP_MAX)
+		row = take_row(group, item);
+	if (row) {
+		item->action = PLAN_KEEP;
+		item->row_id = row->id;
+		return;
+	}
+	item->action = group->n_rows > 0 ? PLAN_COMPARE : PLAN_FETCH;
+}
+
+static void decide_group(const struct group *group, bool keeps_mail)
+{
+	for (size_t i = 0; i < group->n_items; i++) {
+		struct plan_item *item = group->items[i];
+
+		if (keeps_mail) {
+			decide_kept(group, item);
+		} else if (is_vouched(group)) {
+			item->action = PLAN_DELETE;
+			item->row_id = group->rows[0].id;
+		} else {
+			item->action = group->n_rows > 0 ? PLAN_COMPARE
+							 : PLAN_FETCH;
+		}
+	}
+}
+
+/* Rows whose UID the listing does not have at all. */
+static void note_gone(struct plan *plan, const struct group *group)
+{
+	for (size_t i = 0; i < group->n_rows; i++)
+		if (group->rows[i].state == JOURNAL_DELIVERED)
+			plan->gone[plan->n_gone++] = group->rows[i].id;
+}
+
+static size_t run_of_items(struct plan_item **items, size_t n)
+{
+	size_t len = 1;
+
+	while (len < n && compare_bytes(items[len]->uid, items[0]->uid) == 0)
+		len++;
+	return len;
+}
+
+static size_t run_of_rows(const struct journal_row *rows, size_t n)
+{
+	size_t len = 1;
+
+	while (len < n && compare_bytes(rows[len].uid, rows[0].uid) == 0)
+		len++;
+	return len;
+}
+
+/*
+ * An empty listing of a server without UIDs still says that all is gone; a
+ * longer one says nothing about a row that has no UID.
+ */
+static bool tells_gone(const struct plan_input *input, struct bytes uid)
+{
+	if (!input->listing->is_complete)
+		return false;
+	return input->listing->n_items == 0 ||
+	       (input->listing->has_uids && uid.len > 0);
+}
+
+/* The next group in UID order: items, rows or both. */
+static struct group next_group(struct plan_item **items, size_t n_items,
+			       const struct journal_row *rows, size_t n_rows)
+{
+	struct group group = { .items = items, .rows = rows };
+	int order;
+
+	if (n_items == 0)
+		order = 1;
+	else if (n_rows == 0)
+		order = -1;
+	else
+		order = compare_bytes(items[0]->uid, rows[0].uid);
+
+	if (order <= 0)
+		group.n_items = run_of_items(items, n_items);
+	if (order >= 0)
+		group.n_rows = run_of_rows(rows, n_rows);
+	return group;
+}
+
+static void decide_all(struct plan *plan, struct plan_item **sorted,
+		       const struct plan_input *input)
+{
+	const struct journal_rows *rows = input->rows;
+	size_t item = 0, row = 0;
+
+	while (item < plan->n_items || row < rows->n_rows) {
+		struct group group =
+			next_group(sorted + item, plan->n_items - item,
+				   rows->rows + row, rows->n_rows - row);
+
+		decide_group(&group, input->keeps_mail);
+		if (group.n_items == 0 && tells_gone(input, group.rows[0].uid))
+			note_gone(plan, &group);
+		item += group.n_items;
+		row += group.n_rows;
+	}
+}
+
+static void list_retrieve(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_items; i++)
+		if (plan->items[i].action == PLAN_FETCH ||
+		    plan->items[i].action == PLAN_COMPARE)
+			plan->retrieve[plan->n_retrieve++] = i;
+}
+
+static int plan_allocate(struct plan *plan, const struct plan_input *input)
+{
+	size_t n = input->listing->n_items;
+
+	/* One more than needed: calloc of nothing may return NULL. */
+	plan->items = calloc(n + 1, sizeof(*plan->items));
+	plan->retrieve = calloc(n + 1, sizeof(*plan->retrieve));
+	plan->gone = calloc(input->rows->n_rows + 1, sizeof(*plan->gone));
+	return plan->items && plan->retrieve && plan->gone ? 0 : -1;
+}
+
+int plan_make(const struct plan_input *input, struct plan *ret,
+	      struct error *err)
+{
+	_cleanup_(plan_done) struct plan plan = { 0 };
+	struct plan_item **sorted;
+
+	sorted = calloc(input->listing->n_items + 1, sizeof(*sorted));
+	if (!sorted || plan_allocate(&plan, input) < 0) {
+		free(sorted);
+		return error_set_memory(err);
+	}
+
+	plan.n_items = input->listing->n_items;
+	for (size_t i = 0; i < plan.n_items; i++) {
+		const struct listing_item *item = &input->listing->items[i];
+
+		plan.items[i] = (struct plan_item){
+			.number = item->number,
+			.list_size = item->size_bytes,
+			.uid = item->uid,
+		};
+		sorted[i] = &plan.items[i];
+	}
+	qsort(sorted, plan.n_items, sizeof(struct plan_item *), by_uid);
+	decide_all(&plan, sorted, input);
+	list_retrieve(&plan);
+	free(sorted);
+
+	*ret = plan;
+	plan = (struct plan){ 0 };
+	return 0;
+}
+
+int plan_put_last(struct plan *plan, const uint32_t *troubles,
+		  struct error *err)
+{
+	size_t *last = calloc(plan->n_retrieve + 1, sizeof(*last));
+	size_t n_first = 0, n_last = 0;
+
+	if (!last)
+		return error_set_memory(err);
+	for (size_t i = 0; i < plan->n_retrieve; i++) {
+		if (troubles[i] > 0)
+			last[n_last++] = plan->retrieve[i];
+		else
+			plan->retrieve[n_first++] = plan->retrieve[i];
+	}
+	if (n_last > 0)
+		memcpy(plan->retrieve + n_first, last, n_last * sizeof(*last));
+	free(last);
+	return 0;
+}

@@ -1,0 +1,339 @@
+/*
+ * session.c - one visit, told in order.
+ *
+ * The life of a message on this way (what is durable where, and what a crash
+ * there leaves to the next visit):
+ *
+ *   state         server  tmp/     new/     journal    a crash here
+ *   M0 untouched  +       -        -        -          nothing happened
+ *   M1 arriving   +       +        -        -          the stray is removed
+ *   M2 staged     +       fsynced  -        STAGED     recovery renames it
+ *   M3 delivered  +       -        fsynced  STAGED     recovery finds it
+ *   M4 recorded   +       -        +        DELIVERED  DELE without RETR
+ *   M5 deleted    marked  -        +        DELIVERED  DELE again if listed
+ *   M6 gone       -       -        +        GONE       the row goes in time
+ *
+ * GONE is said only by a later complete UIDL: "+OK" to QUIT proves nothing,
+ * and a lost reply disproves nothing.
+ */
+#include "session.h"
+
+#include "delivery.h"
+#include "dial.h"
+#include "fetch.h"
+#include "listing.h"
+#include "login.h"
+#include "plan.h"
+#include "pop3.h"
+#include "recover.h"
+
+struct session {
+	const struct session_job *job;
+	struct report *report;
+	struct pop3 *pop3;
+	struct delivery *delivery;
+	struct listing listing;
+	struct plan plan;
+	uint64_t deadline_usec; /* CLOCK_MONOTONIC */
+};
+
+static void session_done(struct session *s)
+{
+	plan_done(&s->plan);
+	listing_done(&s->listing);
+	delivery_free(&s->delivery);
+	pop3_free(&s->pop3);
+}
+
+static int recover(struct session *s, struct error *err)
+{
+	struct recovered recovered;
+
+	s->report->step = STEP_RECOVER;
+	if (recover_run(s->job->maildir, s->job->journal, &recovered, err) < 0)
+		return -1;
+
+	if (recovered.finished > 0)
+		notes_add(s->job->notes, LOG_NOTICE,
+			  "an earlier visit was cut short; messages of it that "
+			  "are delivered now: %u",
+			  recovered.finished);
+	if (recovered.forgotten > 0)
+		notes_add(s->job->notes, LOG_WARNING,
+			  "an earlier visit was cut short; messages of it that "
+			  "left the Maildir and are fetched again: %u",
+			  recovered.forgotten);
+	if (recovered.strays > 0)
+		notes_add(s->job->notes, LOG_INFO,
+			  "incomplete files of an earlier visit removed: %u",
+			  recovered.strays);
+	return 0;
+}
+
+static int connect_to_server(struct session *s, struct error *err)
+{
+	const struct account *account = s->job->account;
+	const struct dial_target target = {
+		.host = account->host,
+		.port = account->port,
+		.timeout_usec = account->connect_timeout_usec,
+		.stop_fd = s->job->stop_fd,
+	};
+	const struct stream_options options = {
+		.stop_fd = s->job->stop_fd,
+		.stop_timeout_usec = account->stop_timeout_usec,
+		.min_rate_bytes = account->min_rate_bytes,
+	};
+	const struct pop3_timeouts timeouts = {
+		.reply_usec = account->reply_timeout_usec,
+		.login_usec = account->login_timeout_usec,
+	};
+	_cleanup_stream_ struct stream *stream = NULL;
+	int fd;
+
+	s->report->step = STEP_CONNECT;
+	if (dial_connect(&target, &fd, err) < 0 ||
+	    stream_new(fd, &options, &stream, err) < 0)
+		return -1;
+
+	if (account->tls == TLS_IMPLICIT) {
+		s->report->step = STEP_TLS;
+		stream_set_timeout(stream, account->connect_timeout_usec);
+		if (stream_start_tls(stream, s->job->trust, account->host,
+				     err) < 0)
+			return -1;
+	}
+	return pop3_new(TAKE_PTR(stream), &timeouts, &s->pop3, err);
+}
+
+static int greet(struct session *s, struct error *err)
+{
+	s->report->step = STEP_GREETING;
+	return pop3_read_greeting(s->pop3, err);
+}
+
+/*
+ * Some servers hang up on CAPA. One more visit at once does without it, unless
+ * it takes CAPA to know whether STLS is there.
+ */
+static int ask_capa(struct session *s, struct error *err)
+{
+	bool is_needed = s->job->account->tls == TLS_STARTTLS;
+
+	if (s->job->skips_capa && !is_needed)
+		return 0;
+
+	s->report->step = STEP_CAPA;
+	if (pop3_ask_capa(s->pop3, err) == 0)
+		return 0;
+	s->report->again = !is_needed && err->kind == ERROR_NETWORK &&
+			   !stream_is_stopping(pop3_stream(s->pop3));
+	return -1;
+}
+
+/* Required, never tried: without TLS no credential leaves. */
+static int secure(struct session *s, struct error *err)
+{
+	const struct account *account = s->job->account;
+
+	if (account->tls != TLS_STARTTLS)
+		return 0;
+
+	s->report->step = STEP_STARTTLS;
+	if (pop3_capa(s->pop3)->known && !pop3_capa(s->pop3)->stls)
+		return error_set(
+			err, ERROR_PROTOCOL,
+			"server does not offer STLS; nothing was sent");
+	if (pop3_start_tls(s->pop3, s->job->trust, account->host, err) < 0)
+		return -1;
+	return ask_capa(s, err);
+}
+
+static struct login login_of(const struct session *s)
+{
+	return (struct login){
+		.account = s->job->account,
+		.secret = s->job->secret,
+		.journal = s->job->journal,
+		.is_asked_for = s->job->is_asked_for,
+	};
+}
+
+static int log_in(struct session *s, struct error *err)
+{
+	struct login login = login_of(s);
+
+	s->report->step = STEP_LOGIN;
+	return login_run(&login, s->pop3, &s->report->retry_sec, err);
+}
+
+/* Once a server had UIDs, a listing without them is no base to work on. */
+static int check_uids(const struct session *s, const struct journal_rows *rows,
+		      struct error *err)
+{
+	if (s->listing.has_uids)
+		return 0;
+	for (size_t i = 0; i < rows->n_rows; i++)
+		if (rows->rows[i].uid.len > 0)
+			return error_set(
+				err, ERROR_PROTOCOL,
+				"server refused UIDL, which it had before");
+	if (s->job->account->keep == KEEP_FOREVER)
+		return error_set(
+			err, ERROR_CONFIG,
+			"server has no UIDL, so that what is new cannot "
+			"be told: keep = \"forever\" is not possible");
+	return 0;
+}
+
+/* What has made trouble goes last, so that the others get through. */
+static int put_troubles_last(struct session *s, struct error *err)
+{
+	struct plan *plan = &s->plan;
+	uint32_t *troubles = calloc(plan->n_retrieve + 1, sizeof(*troubles));
+	int r = 0;
+
+	if (!troubles)
+		return error_set_memory(err);
+	for (size_t i = 0; i < plan->n_retrieve && r == 0; i++)
+		r = journal_trouble_count(s->job->journal,
+					  plan->items[plan->retrieve[i]].uid,
+					  &troubles[i], err);
+	if (r == 0)
+		r = plan_put_last(plan, troubles, err);
+	free(troubles);
+	return r;
+}
+
+/* What the plan settles at once, for the visit's last commit. */
+static int note_plan(struct session *s, struct error *err)
+{
+	for (size_t i = 0; i < s->plan.n_items; i++) {
+		if (s->plan.items[i].action != PLAN_KEEP)
+			continue;
+		s->report->kept++;
+		if (delivery_note_used(s->delivery, s->plan.items[i].row_id,
+				       err) < 0)
+			return -1;
+	}
+	if (s->listing.is_complete)
+		delivery_note_listing(s->delivery);
+	else
+		notes_add(s->job->notes, LOG_WARNING,
+			  "the server's listing is incomplete or malformed: "
+			  "what it leaves out is left alone");
+	return delivery_note_gone(s->delivery, s->plan.gone, s->plan.n_gone,
+				  err);
+}
+
+static int list_and_plan(struct session *s, struct error *err)
+{
+	_cleanup_(journal_rows_done) struct journal_rows rows = { 0 };
+	const struct plan_input input = {
+		.listing = &s->listing,
+		.rows = &rows,
+		.keeps_mail = s->job->account->keep == KEEP_FOREVER,
+	};
+
+	s->report->step = STEP_LIST;
+	if (listing_read(s->pop3, &s->listing, err) < 0 ||
+	    journal_load(s->job->journal, &rows, err) < 0 ||
+	    check_uids(s, &rows, err) < 0 ||
+	    plan_make(&input, &s->plan, err) < 0 ||
+	    put_troubles_last(s, err) < 0)
+		return -1;
+	return note_plan(s, err);
+}
+
+static int fetch(struct session *s, struct error *err)
+{
+	const struct fetch_job job = {
+		.account = s->job->account,
+		.plan = &s->plan,
+		.pop3 = s->pop3,
+		.delivery = s->delivery,
+		.uplink = s->job->uplink,
+		.notes = s->job->notes,
+		.deadline_usec = s->deadline_usec,
+	};
+
+	return fetch_run(&job, s->report, err);
+}
+
+static int visit(struct session *s, struct error *err)
+{
+	if (greet(s, err) < 0 || ask_capa(s, err) < 0 || secure(s, err) < 0 ||
+	    log_in(s, err) < 0 || list_and_plan(s, err) < 0)
+		return -1;
+	return fetch(s, err);
+}
+
+/*
+ * After a failure. QUIT when the server would take it for a command, else an
+ * end that it sees at once. What it answers changes nothing any more.
+ */
+static void leave(struct session *s)
+{
+	struct stream *stream = pop3_stream(s->pop3);
+	struct error ignored = { 0 };
+
+	stream_set_deadline(stream, s->job->account->stop_timeout_usec);
+	if (pop3_is_in_step(s->pop3) && pop3_quit(s->pop3, &ignored) >= 0)
+		return;
+	stream_shutdown(stream);
+}
+
+/* A reply that is lost or bad costs nothing: the next UIDL tells. */
+static void quit(struct session *s)
+{
+	struct error err = { 0 };
+
+	stream_set_deadline(pop3_stream(s->pop3),
+			    s->job->account->stop_timeout_usec);
+	if (pop3_quit(s->pop3, &err) == 0)
+		return;
+	notes_add(s->job->notes,
+		  s->report->deleted > 0 ? LOG_WARNING : LOG_INFO,
+		  "QUIT: %s; what is still on the server then is deleted at "
+		  "the next visit",
+		  err.text);
+}
+
+static int prepare(struct session *s, struct error *err)
+{
+	const struct account *account = s->job->account;
+	const struct delivery_limits limits = {
+		.batch_messages = account->batch_messages,
+		.batch_bytes = account->batch_bytes,
+		.batch_time_usec = account->batch_time_usec,
+	};
+	struct login login = login_of(s);
+
+	s->deadline_usec =
+		now_usec(CLOCK_MONOTONIC) + account->visit_timeout_usec;
+	if (recover(s, err) < 0)
+		return -1;
+	s->report->step = STEP_LOGIN;
+	if (login_check_refusal(&login, &s->report->retry_sec, err) < 0)
+		return -1;
+	return delivery_new(s->job->maildir, s->job->journal, &limits,
+			    &s->delivery, err);
+}
+
+int session_run(const struct session_job *job, struct report *report,
+		struct error *err)
+{
+	_cleanup_(session_done) struct session s = { .job = job,
+						     .report = report };
+
+	if (prepare(&s, err) < 0 || connect_to_server(&s, err) < 0)
+		return -1;
+
+	/* From here on the server may hold a lock for us. */
+	if (visit(&s, err) < 0) {
+		leave(&s);
+		return -1;
+	}
+	quit(&s);
+	return 0;
+}

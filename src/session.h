@@ -1,0 +1,37 @@
+/*
+ * session.h - one visit to one POP3 server, told in order.
+ */
+#pragma once
+
+#include "base.h"
+#include "config.h"
+#include "error.h"
+#include "journal.h"
+#include "maildir.h"
+#include "notes.h"
+#include "report.h"
+#include "secret.h"
+#include "tls.h"
+#include "uplink.h"
+
+struct session_job {
+	const struct account *account; /* all borrowed */
+	const struct secret *secret;
+	const struct tls_trust *trust; /* NULL without TLS */
+	struct maildir *maildir;
+	struct journal *journal;
+	struct uplink *uplink;
+	struct notes *notes;
+	int stop_fd;	   /* readable once the worker is told to stop */
+	bool is_asked_for; /* by a person */
+	bool skips_capa;   /* the server hung up on CAPA a moment ago */
+};
+
+/*
+ * Makes the visit. Every visit that got a greeting ends with QUIT, or, where
+ * the stream is out of step or too slow to finish, with a shutdown. Fills in
+ * the report, also on failure, but for its kind and text, which are the
+ * error's.
+ */
+int session_run(const struct session_job *job, struct report *report,
+		struct error *err) _must_check_;
