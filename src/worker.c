@@ -1,0 +1,431 @@
+/*
+ * worker.c - a child's life: hygiene, privileges, secret, visit, report.
+ *
+ * The parent's half makes the account's state directory, forks and hands over
+ * the job. From the fork on the child trusts nothing that it inherited but the
+ * configuration: signals, descriptors, environment and user are put in order
+ * before it opens the first file. It logs nothing: what it has to say goes up
+ * through the job socket.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "journal.h"
+#include "maildir.h"
+#include "notes.h"
+#include "report.h"
+#include "secret.h"
+#include "session.h"
+#include "state_dir.h"
+#include "tls.h"
+#include "uplink.h"
+
+/* After stop_timeout a worker that is stuck is ended by its own alarm. */
+#define STOP_GRACE_SEC 5
+
+/* Descriptors beside those of the messages in the open batch. */
+#define SPARE_DESCRIPTORS 256
+
+struct worker_resources {
+	struct tls_trust *trust; /* NULL: not loaded */
+};
+
+struct worker_resources *worker_resources_new(void)
+{
+	return calloc(1, sizeof(struct worker_resources));
+}
+
+void worker_resources_free(struct worker_resources **resources)
+{
+	if (!*resources)
+		return;
+	tls_trust_free(&(*resources)->trust);
+	free(*resources);
+	*resources = NULL;
+}
+
+void worker_resources_refresh(struct worker_resources *resources)
+{
+	struct tls_trust *trust = NULL;
+	struct error ignored = { 0 };
+
+	if (resources->trust && !tls_trust_is_stale(resources->trust))
+		return;
+	if (tls_trust_load(NULL, &trust, &ignored) < 0)
+		return; /* the old one stays; without one the worker tells */
+	tls_trust_free(&resources->trust);
+	resources->trust = trust;
+}
+
+/* What goes down the job socket: one byte of flags, then the secret. */
+#define JOB_ASKED_FOR  0x01
+#define JOB_HAS_SECRET 0x02
+
+static int send_job(int fd, const struct worker_job *job, struct error *err)
+{
+	const char *password = job->account->password;
+	uint8_t flags = (uint8_t)((job->is_asked_for ? JOB_ASKED_FOR : 0) |
+				  (password ? JOB_HAS_SECRET : 0));
+	struct iovec parts[2] = {
+		{ .iov_base = &flags, .iov_len = 1 },
+		{ .iov_base = (void *)password, /* only read */
+		  .iov_len = password ? strlen(password) : 0 },
+	};
+	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+
+	if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot hand over the job");
+	return 0;
+}
+
+static int receive_job(int fd, bool *ret_is_asked_for, struct secret *secret,
+		       struct error *err)
+{
+	_cleanup_string_ char *packet = malloc(SECRET_MAX + 1);
+	ssize_t len;
+	int r = 0;
+
+	if (!packet)
+		return error_set_memory(err);
+	len = recv(fd, packet, SECRET_MAX + 1, 0);
+	if (len < 1)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot receive the job");
+
+	*ret_is_asked_for = packet[0] & JOB_ASKED_FOR;
+	if (packet[0] & JOB_HAS_SECRET)
+		r = secret_set(secret, packet + 1, (size_t)len - 1, err);
+	explicit_bzero(packet, (size_t)len);
+	return r;
+}
+
+/* Read by the handler; written once, before the handler is set. */
+static volatile sig_atomic_t stop_event_fd = -1;
+static volatile sig_atomic_t stop_alarm_sec;
+
+static void on_stop(int signum)
+{
+	const uint64_t one = 1;
+	int saved_errno = errno;
+
+	(void)signum;
+	(void)!write(stop_event_fd, &one, sizeof(one)); /* cannot be full */
+	(void)alarm((unsigned)stop_alarm_sec);
+	errno = saved_errno;
+}
+
+static void set_handler(int signum, void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler };
+
+	(void)sigemptyset(&action.sa_mask);
+	(void)sigaction(signum, &action, NULL); /* fails for no valid signal */
+}
+
+/*
+ * SIGTERM means stop. What a terminal or an admin sends to the whole process
+ * group is for the supervisor, which then tells us.
+ */
+static int set_signals(int stop_fd, uint64_t stop_timeout_usec)
+{
+	static const int ignored[] = { SIGINT,  SIGHUP,  SIGUSR1, SIGUSR2,
+				       SIGPIPE, SIGXFSZ, SIGQUIT };
+	sigset_t none;
+
+	for (int signum = 1; signum < NSIG; signum++)
+		if (signum != SIGKILL && signum != SIGSTOP)
+			set_handler(signum, SIG_DFL);
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		set_handler(ignored[i], SIG_IGN);
+
+	stop_event_fd = stop_fd;
+	stop_alarm_sec =
+		(int)(stop_timeout_usec / USEC_PER_SEC) + 1 + STOP_GRACE_SEC;
+	set_handler(SIGTERM, on_stop);
+	(void)sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Keeps 0, 1, 2 (they lead to /dev/null then) and the job socket, moved to 3. */
+static int keep_descriptor(int fd)
+{
+	int null;
+
+	if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
+		return -1;
+	if (close_range(4, ~0U, 0) < 0)
+		return -1;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return -1;
+	for (int i = 0; i <= 2; i++)
+		if (dup2(null, i) < 0)
+			return -1;
+	return null > 2 ? close(null) : 0;
+}
+
+static void clear_environment(void)
+{
+	static const char *const names[] = { "NOTIFY_SOCKET", "WATCHDOG_PID",
+					     "WATCHDOG_USEC", "JOURNAL_STREAM",
+					     "LISTEN_PID",    "LISTEN_FDS",
+					     "LISTEN_FDNAMES" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		(void)unsetenv(names[i]); /* fails for no valid name */
+}
+
+static int set_limits(const struct account *account)
+{
+	const struct rlimit none = { 0, 0 };
+	rlim_t needed = account->batch_messages + SPARE_DESCRIPTORS;
+	struct rlimit files;
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0 ||
+	    getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -1;
+	files.rlim_cur = MIN(files.rlim_max, MAX(files.rlim_cur, needed));
+	return setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* For good: verified, and not to be regained. */
+static int become_user(const struct account *account)
+{
+	uid_t real, effective, saved;
+
+	if (geteuid() != 0)
+		return 0;
+	if (initgroups(account->user, account->gid) < 0 ||
+	    setresgid(account->gid, account->gid, account->gid) < 0 ||
+	    setresuid(account->uid, account->uid, account->uid) < 0 ||
+	    getresuid(&real, &effective, &saved) < 0)
+		return -1;
+	if (real != account->uid || effective != account->uid ||
+	    saved != account->uid ||
+	    (account->uid != 0 && setresuid(0, 0, 0) == 0)) {
+		errno = EPERM;
+		return -1;
+	}
+	return 0;
+}
+
+/* A change of user clears it, so it comes behind that. */
+static int follow_parent(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+		return -1;
+	if (getppid() != parent) {
+		errno = ESRCH;
+		return -1;
+	}
+	return 0;
+}
+
+struct worker_self {
+	const struct worker_job *job;
+	struct uplink uplink;
+	struct notes notes;
+	struct report report;
+	int stop_fd;
+	bool is_asked_for;
+};
+
+/* Everything inherited is put in order, before the first file is opened. */
+static int put_in_order(struct worker_self *self, int fd, pid_t parent,
+			struct error *err)
+{
+	const struct account *account = self->job->account;
+
+	if (keep_descriptor(fd) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno, "descriptors");
+	self->uplink.fd = 3;
+	self->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (self->stop_fd < 0 ||
+	    set_signals(self->stop_fd, account->stop_timeout_usec) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno, "signals");
+
+	clear_environment();
+	(void)umask(077);
+	if (set_limits(account) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno, "limits");
+	if (become_user(account) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot become user %s", account->user);
+	if (follow_parent(parent) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "the supervisor is gone");
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno, "prctl");
+	return 0;
+}
+
+static int get_secret(struct worker_self *self, struct secret *secret,
+		      struct error *err)
+{
+	const struct account *account = self->job->account;
+
+	if (receive_job(self->uplink.fd, &self->is_asked_for, secret, err) < 0)
+		return -1;
+	if (secret->len == 0 && account->password_file)
+		return secret_read_file(secret, account->password_file, err);
+	if (secret->len == 0)
+		return error_set(err, ERROR_LOCAL,
+				 "the password did not arrive");
+	return 0;
+}
+
+static int get_trust(const struct worker_self *self, struct tls_trust **own,
+		     const struct tls_trust **ret, struct error *err)
+{
+	const struct account *account = self->job->account;
+
+	*ret = self->job->resources->trust;
+	if (account->tls == TLS_NONE || (!account->ca_file && *ret))
+		return 0;
+	if (tls_trust_load(account->ca_file, own, err) < 0)
+		return -1;
+	*ret = *own;
+	return 0;
+}
+
+static int open_store(const struct account *account, struct journal **journal,
+		      struct maildir *maildir, struct error *err)
+{
+	const struct journal_identity identity = {
+		.host = account->host,
+		.port = account->port,
+		.username = account->username,
+	};
+	struct maildir_options options = {
+		.path = account->maildir,
+		.create = account->create,
+	};
+
+	if (journal_open(account->state_dir, &identity, journal, err) < 0)
+		return -1;
+	options.tag = journal_tag(*journal);
+	return maildir_open(maildir, &options, err);
+}
+
+static int make_visit(struct worker_self *self, struct error *err)
+{
+	_cleanup_secret_ struct secret secret = { 0 };
+	_cleanup_journal_ struct journal *journal = NULL;
+	_cleanup_(tls_trust_free) struct tls_trust *own = NULL;
+	_cleanup_(maildir_done) struct maildir maildir = {
+		.dir_fd = -1, .tmp_fd = -1, .new_fd = -1, .cur_fd = -1
+	};
+	const struct tls_trust *trust;
+
+	if (get_secret(self, &secret, err) < 0 ||
+	    get_trust(self, &own, &trust, err) < 0 ||
+	    open_store(self->job->account, &journal, &maildir, err) < 0)
+		return -1;
+
+	const struct session_job job = {
+		.account = self->job->account,
+		.secret = &secret,
+		.trust = trust,
+		.maildir = &maildir,
+		.journal = journal,
+		.uplink = &self->uplink,
+		.notes = &self->notes,
+		.stop_fd = self->stop_fd,
+		.is_asked_for = self->is_asked_for,
+		.skips_capa = self->job->is_again,
+	};
+	return session_run(&job, &self->report, err);
+}
+
+static void tell_notes(struct worker_self *self)
+{
+	const struct notes *notes = &self->notes;
+
+	for (unsigned i = 0; i < notes->n_notes; i++)
+		uplink_log(&self->uplink, notes->notes[i].priority,
+			   notes->notes[i].text);
+	if (notes->n_dropped > 0)
+		uplink_log(&self->uplink, LOG_WARNING,
+			   "and more of the kind in this visit");
+}
+
+/* What the server or the line did is told with the server's name. */
+static void name_server(const struct worker_self *self, struct error *err)
+{
+	if (self->report.step >= STEP_CONNECT && err->kind != ERROR_LOCAL)
+		(void)error_prefix(err, "%s", self->job->account->host);
+}
+
+_noreturn_ static void worker_main(const struct worker_job *job, int fd,
+				   pid_t parent)
+{
+	struct worker_self self = { .job = job, .uplink.fd = fd };
+	struct error err = { 0 };
+
+	if (put_in_order(&self, fd, parent, &err) < 0 ||
+	    make_visit(&self, &err) < 0) {
+		name_server(&self, &err);
+		self.report.kind = err.kind;
+		memcpy(self.report.text, err.text, sizeof(err.text));
+	}
+	tell_notes(&self);
+	uplink_report(&self.uplink, &self.report);
+	_exit(0);
+}
+
+static pid_t fork_worker(const struct worker_job *job, int fd)
+{
+	pid_t parent = getpid();
+	sigset_t all, before;
+	pid_t pid;
+
+	/* No handler of the parent's may run in the child. */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_BLOCK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		worker_main(job, fd, parent);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+int worker_start(const struct worker_job *job, struct worker *ret,
+		 struct error *err)
+{
+	_cleanup_fd_ int ours = -1;
+	_cleanup_fd_ int theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	if (state_dir_make(job->state_root, job->account, err) < 0)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno, "socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno, "fcntl");
+
+	/* Before the fork: behind it nothing is left that could fail. */
+	if (send_job(ours, job, err) < 0)
+		return -1;
+	pid = fork_worker(job, theirs);
+	if (pid < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno, "fork");
+
+	*ret = (struct worker){ .pid = pid, .fd = TAKE_FD(ours) };
+	return 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * worker.h - a child that makes one visit: started here, and its whole life.
+ *
+ * The parent's half makes the account's state directory, forks and hands over
+ * the job. The child's half drops to the Maildir's owner, reads its secret,
+ * recovers, makes the visit (session.h), reports and exits.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base.h"
+#include "config.h"
+#include "error.h"
+
+struct worker_resources; /* what all workers share copy-on-write: the system's CAs */
+
+/* Never fails for want of CAs: a worker that needs them says so. NULL: out of memory. */
+struct worker_resources *worker_resources_new(void);
+void worker_resources_free(struct worker_resources **resources);
+
+/* Loads the CAs when they were not, or when the bundle has changed. */
+void worker_resources_refresh(struct worker_resources *resources);
+
+struct worker_job {
+	const struct account *account;		   /* borrowed */
+	const struct worker_resources *resources;  /* borrowed */
+	const char *state_root;			   /* the directory that holds all state_dirs */
+	bool is_asked_for; /* by a person: a remembered refusal does not hold it back */
+	bool is_again;	   /* the report before asked for one more visit */
+};
+
+/* The supervisor's end of a started worker. */
+struct worker {
+	pid_t pid;
+	int fd; /* job socket, SOCK_SEQPACKET, non-blocking: read report.h's messages */
+};
+
+/* ERROR_LOCAL or ERROR_CONFIG; nothing is left running on failure. */
+int worker_start(const struct worker_job *job, struct worker *ret,
+		 struct error *err) _must_check_;
