@@ -1,0 +1,49 @@
+/*
+ * schedule.h - when is an account due next, given how the last visit ended.
+ *
+ * Pure: the time and the randomness are parameters. DESIGN section 5's table.
+ */
+#pragma once
+
+#include "base.h"
+#include "error.h"
+
+struct schedule {
+	enum error_kind last_kind; /* of the last visit */
+	unsigned failures;	   /* visits in a row that ended so */
+	uint64_t beat_usec;	   /* when the last visit was meant to begin */
+};
+
+struct schedule_outcome {
+	enum error_kind kind;
+	uint32_t retry_sec; /* the pause that was asked for; 0: none */
+	uint64_t interval_usec;
+};
+
+/* Never: a CONFIG error waits for the next reload. */
+#define SCHEDULE_NEVER UINT64_MAX
+
+/*
+ * Takes the outcome into the schedule and returns the time until the next
+ * visit. random is any 32-bit value: success varies by up to a tenth, a
+ * back-off by a quarter. The delay is never below retry_sec.
+ */
+uint64_t schedule_next(struct schedule *schedule,
+		       const struct schedule_outcome *outcome, uint32_t random);
+
+/*
+ * As schedule_next, but a point in time on the clock of now_usec, or
+ * SCHEDULE_NEVER. After a success it is counted from the beat and not from
+ * the end of the visit, and the jitter does not add up: an interval of 10 s
+ * makes six visits a minute however long they last. Below a tenth of the
+ * interval after now it never falls.
+ */
+uint64_t schedule_due(struct schedule *schedule,
+		      const struct schedule_outcome *outcome, uint64_t now_usec,
+		      uint32_t random);
+
+/* The first visit after start: spread over the interval, at most one minute. */
+uint64_t schedule_first(uint64_t interval_usec, uint32_t random);
+
+/* AUTH: 15 min doubling to 6 h, by the number of refusals in a row (1..). */
+uint64_t schedule_refusal_usec(unsigned refusals);
