@@ -1,0 +1,771 @@
+/*
+ * test-session.c - whole visits against a scripted server on loopback.
+ *
+ * Each failure tells its step, and QUIT is said wherever the server would
+ * take it for a command. What a login, a listing or a fetch does in detail
+ * stands in the tests of those modules.
+ */
+#include "session.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "peer.h"
+#include "scratch.h"
+
+/* clang-format off */
+#define GREETING { .send = "+OK ready\r\n" }
+#define CAPA	 PEER_ROW("CAPA", "+OK\r\nUIDL\r\n.\r\n")
+#define LOGIN                        \
+	PEER_ROW("USER mrose", "+OK\r\n"), \
+	PEER_ROW("PASS tanstaaf", "+OK\r\n")
+#define UIDL	     PEER_ROW("UIDL", "+OK\r\n1 A\r\n2 B\r\n.\r\n")
+#define LIST	     PEER_ROW("LIST", "+OK\r\n1 20\r\n2 20\r\n.\r\n")
+#define EMPTY_UIDL   PEER_ROW("UIDL", "+OK\r\n.\r\n")
+#define EMPTY_LIST   PEER_ROW("LIST", "+OK\r\n.\r\n")
+#define MESSAGE	     "+OK\r\nSubject: 1\r\n\r\nbody\r\n.\r\n"
+#define QUIT	     PEER_ROW("QUIT", "+OK\r\n")
+
+#define SAID_LOGIN   "CAPA\nUSER mrose\nPASS tanstaaf\n"
+#define SAID_LISTS   SAID_LOGIN "UIDL\nLIST\n"
+#define ROWS_MAX     16
+/* clang-format on */
+
+/* To be trusted, and that is all: nobody has its key. */
+static const char some_ca[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBhzCCAS2gAwIBAgIUOy9qdqNLFySBQm0k8/F3AThGvFswCgYIKoZIzj0EAwIw\n"
+	"GDEWMBQGA1UEAwwNbWFpbGhhdWwtdGVzdDAgFw0yNjExMjEwOTIyNTFaGA8yMTI2\n"
+	"MTAyODA5MjI1MVowGDEWMBQGA1UEAwwNbWFpbGhhdWwtdGVzdDBZMBMGByqGSM49\n"
+	"AgEGCCqGSM49AwEHA0IABD5zNfPgc7sBKVna3rQ8obXCa1eyHXWhB42bNWv8VGGG\n"
+	"CpbHhClNj/p+XVfkajW0K2GL6m/ARekJ6IW0y2HxuROjUzBRMB0GA1UdDgQWBBQb\n"
+	"oPf6Wzqr0ZJ+9+CqCmiIZDiN1TAfBgNVHSMEGDAWgBQboPf6Wzqr0ZJ+9+CqCmiI\n"
+	"ZDiN1TAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIGheOcYfRrsU\n"
+	"RNOroRGsIENCPxKvqHC5JuMRd1FVxcNJAiEAgOuCFOAvpRYGFwDVCT3D48jKnUv9\n"
+	"ZTi6MZEQEp+zbyk=\n"
+	"-----END CERTIFICATE-----\n";
+
+/* Told to stop when the first file of a message is synced: in mid-visit. */
+static int stop_at_sync = -1;
+
+int fsync(int fd)
+{
+	struct stat st;
+	const uint64_t one = 1;
+
+	if (stop_at_sync >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		(void)!write(stop_at_sync, &one, sizeof(one));
+	return (int)syscall(SYS_fsync, fd);
+}
+
+/* All that a visit needs, and what came of it. */
+struct scene {
+	struct store store;
+	struct account account;
+	struct tls_trust *trust;
+	struct peer *peer;
+	struct notes notes;
+	struct report report;
+	struct error err;
+	int stop_fd;
+	bool is_asked_for;
+	int result;
+};
+
+static void scene_make(struct scene *scene)
+{
+	static char host[] = "127.0.0.1", username[] = "mrose";
+
+	*scene = (struct scene){ .stop_fd = eventfd(0, EFD_CLOEXEC) };
+	ck_assert_int_ge(scene->stop_fd, 0);
+	store_make(&scene->store);
+	scene->account = (struct account){
+		.host = host,
+		.tls = TLS_NONE,
+		.username = username,
+		.auth = AUTH_USER,
+		.connect_timeout_usec = USEC_PER_MINUTE,
+		.reply_timeout_usec = USEC_PER_MINUTE,
+		.login_timeout_usec = USEC_PER_MINUTE,
+		.visit_timeout_usec = USEC_PER_HOUR,
+		.stop_timeout_usec = USEC_PER_MINUTE,
+		.batch_messages = 64,
+		.batch_bytes = 8 << 20,
+		.batch_time_usec = USEC_PER_HOUR,
+		.batch_pause_usec = USEC_PER_HOUR,
+	};
+}
+
+static void scene_done(struct scene *scene)
+{
+	peer_free(&scene->peer);
+	tls_trust_free(&scene->trust);
+	store_close(&scene->store);
+	fd_close(&scene->stop_fd);
+}
+
+/* Whatever went before is forgotten, but for Maildir and journal. */
+static void visit(struct scene *scene)
+{
+	char password[] = "tanstaaf";
+	const struct secret secret = { .text = password,
+				       .len = strlen(password) };
+	struct uplink uplink = { .fd = -1 };
+	const struct session_job job = {
+		.account = &scene->account,
+		.secret = &secret,
+		.trust = scene->trust,
+		.maildir = &scene->store.maildir,
+		.journal = scene->store.journal,
+		.uplink = &uplink,
+		.notes = &scene->notes,
+		.stop_fd = scene->stop_fd,
+		.is_asked_for = scene->is_asked_for,
+	};
+
+	scene->report = (struct report){ 0 };
+	scene->notes = (struct notes){ 0 };
+	scene->err = (struct error){ 0 };
+	scene->result = session_run(&job, &scene->report, &scene->err);
+}
+
+static void play(struct scene *scene, const struct peer_row *rows,
+		 size_t n_rows)
+{
+	peer_free(&scene->peer);
+	scene->peer = peer_new_listening(rows, n_rows, &scene->account.port);
+	visit(scene);
+}
+
+static void expect_success(const struct scene *scene)
+{
+	ck_assert_msg(scene->result == 0, "%s: %s",
+		      step_name(scene->report.step), scene->err.text);
+	ck_assert_int_eq(scene->err.kind, ERROR_NONE);
+}
+
+static void expect_failure(const struct scene *scene, enum step step,
+			   enum error_kind kind)
+{
+	ck_assert_int_lt(scene->result, 0);
+	ck_assert_msg(scene->report.step == step && scene->err.kind == kind,
+		      "%s: %s: %s", step_name(scene->report.step),
+		      error_kind_name(scene->err.kind), scene->err.text);
+}
+
+static void expect_note(const struct scene *scene, int priority,
+			const char *words)
+{
+	ck_assert_uint_eq(scene->notes.n_notes, 1);
+	ck_assert_int_eq(scene->notes.notes[0].priority, priority);
+	ck_assert_msg(strstr(scene->notes.notes[0].text, words), "%s",
+		      scene->notes.notes[0].text);
+}
+
+START_TEST(a_visit_in_order)
+{
+	const struct peer_row first[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		QUIT,
+	};
+	const struct peer_row second[] = { GREETING,   CAPA,       LOGIN,
+					   EMPTY_UIDL, EMPTY_LIST, QUIT };
+	struct scene scene;
+
+	scene_make(&scene);
+	play(&scene, first, ARRAY_SIZE(first));
+	expect_success(&scene);
+	ck_assert_str_eq(peer_finish(scene.peer),
+			 SAID_LISTS "RETR 1\nRETR 2\nDELE 1\nDELE 2\nQUIT\n");
+	ck_assert_uint_eq(scene.report.fetched, 2);
+	ck_assert_uint_eq(scene.report.deleted, 2);
+	ck_assert_uint_eq(scene.report.kept, 0);
+	ck_assert_uint_eq(scene.notes.n_notes, 0);
+	ck_assert_uint_eq(scratch_count(scene.store.mail, "new"), 2);
+
+	play(&scene, second, ARRAY_SIZE(second));
+	expect_success(&scene);
+	ck_assert_str_eq(peer_finish(scene.peer), SAID_LISTS "QUIT\n");
+	ck_assert_uint_eq(scene.report.fetched, 0);
+	ck_assert_uint_eq(scratch_count(scene.store.mail, "new"), 2);
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(kept_mail_is_counted_and_not_fetched_again)
+{
+	const struct peer_row first[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		QUIT,
+	};
+	const struct peer_row second[] = {
+		GREETING, CAPA, LOGIN, UIDL, LIST, QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.account.keep = KEEP_FOREVER;
+	play(&scene, first, ARRAY_SIZE(first));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.fetched, 2);
+	ck_assert_uint_eq(scene.report.kept, 0);
+
+	play(&scene, second, ARRAY_SIZE(second));
+	expect_success(&scene);
+	ck_assert_str_eq(peer_finish(scene.peer), SAID_LISTS "QUIT\n");
+	ck_assert_uint_eq(scene.report.fetched, 0);
+	ck_assert_uint_eq(scene.report.kept, 2);
+	ck_assert_uint_eq(scratch_count(scene.store.mail, "new"), 2);
+	scene_done(&scene);
+}
+END_TEST
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	struct peer_row rows[ROWS_MAX]; /* the first without any ends them */
+	const char *said;
+	enum step step;
+	enum error_kind kind;
+	const char *words;
+	enum tls_mode tls;
+	enum keep_mode keep;
+} failure_cases[] = {
+	{ .name = "a greeting that refuses is still answered with QUIT",
+	  .rows = { { .send = "-ERR too many\r\n" }, QUIT },
+	  .said = "QUIT\n",
+	  .step = STEP_GREETING, .kind = ERROR_NETWORK, .words = "too many",
+	  .tls = TLS_NONE },
+	{ .name = "a greeting that never comes",
+	  .rows = { { .closes = true } },
+	  .said = "",
+	  .step = STEP_GREETING, .kind = ERROR_NETWORK, .words = "closed",
+	  .tls = TLS_NONE },
+	{ .name = "a greeting of another protocol gets no command",
+	  .rows = { { .send = "220 smtp ready\r\n" } },
+	  .said = "",
+	  .step = STEP_GREETING, .kind = ERROR_PROTOCOL, .words = "220 smtp",
+	  .tls = TLS_NONE },
+	{ .name = "implicit TLS, and the server speaks in clear",
+	  .rows = { { .send = "+OK ready\r\n", .closes = true } },
+	  .step = STEP_TLS, .kind = ERROR_NETWORK, .words = "TLS",
+	  .tls = TLS_IMPLICIT },
+	{ .name = "the server goes at CAPA",
+	  .rows = { GREETING, { .expect = "CAPA", .closes = true } },
+	  .said = "CAPA\n",
+	  .step = STEP_CAPA, .kind = ERROR_NETWORK, .words = "closed",
+	  .tls = TLS_NONE },
+	{ .name = "without STLS no credential leaves",
+	  .rows = { GREETING, CAPA, QUIT },
+	  .said = "CAPA\nQUIT\n",
+	  .step = STEP_STARTTLS, .kind = ERROR_PROTOCOL, .words = "STLS",
+	  .tls = TLS_STARTTLS },
+	{ .name = "nor when STLS is refused",
+	  .rows = { GREETING, PEER_ROW("CAPA", "+OK\r\nSTLS\r\n.\r\n"),
+		    PEER_ROW("STLS", "-ERR not now\r\n"), QUIT },
+	  .said = "CAPA\nSTLS\nQUIT\n",
+	  .step = STEP_STARTTLS, .kind = ERROR_PROTOCOL, .words = "not now",
+	  .tls = TLS_STARTTLS },
+	{ .name = "a refused login",
+	  .rows = { GREETING, CAPA, PEER_ROW("USER mrose", "+OK\r\n"),
+		    PEER_ROW("PASS tanstaaf", "-ERR wrong\r\n"), QUIT },
+	  .said = SAID_LOGIN "QUIT\n",
+	  .step = STEP_LOGIN, .kind = ERROR_AUTH, .words = "wrong",
+	  .tls = TLS_NONE },
+	{ .name = "a locked mailbox",
+	  .rows = { GREETING, CAPA, PEER_ROW("USER mrose", "+OK\r\n"),
+		    PEER_ROW("PASS tanstaaf", "-ERR [IN-USE] locked\r\n"),
+		    QUIT },
+	  .said = SAID_LOGIN "QUIT\n",
+	  .step = STEP_LOGIN, .kind = ERROR_BUSY, .words = "locked",
+	  .tls = TLS_NONE },
+	{ .name = "a refused LIST",
+	  .rows = { GREETING, CAPA, LOGIN, UIDL,
+		    PEER_ROW("LIST", "-ERR no list\r\n"), QUIT },
+	  .said = SAID_LISTS "QUIT\n",
+	  .step = STEP_LIST, .kind = ERROR_PROTOCOL, .words = "no list",
+	  .tls = TLS_NONE },
+	{ .name = "no UIDL, and mail is to be kept",
+	  .rows = { GREETING, PEER_ROW("CAPA", "-ERR\r\n"), LOGIN,
+		    PEER_ROW("UIDL", "-ERR\r\n"), LIST, QUIT },
+	  .said = SAID_LISTS "QUIT\n",
+	  .step = STEP_LIST, .kind = ERROR_CONFIG,
+	  .words = "keep = \"forever\" is not possible",
+	  .tls = TLS_NONE, .keep = KEEP_FOREVER },
+	{ .name = "cut in a message",
+	  .rows = { GREETING, CAPA, LOGIN, UIDL, LIST,
+		    { .expect = "RETR 1", .send = "+OK\r\nSubj",
+		      .closes = true } },
+	  .said = SAID_LISTS "RETR 1\n",
+	  .step = STEP_FETCH, .kind = ERROR_NETWORK, .words = "closed",
+	  .tls = TLS_NONE },
+	{ .name = "cut at DELE",
+	  .rows = { GREETING, CAPA, LOGIN, UIDL, LIST,
+		    PEER_ROW("RETR 1", MESSAGE), PEER_ROW("RETR 2", MESSAGE),
+		    { .expect = "DELE 1", .closes = true } },
+	  .said = SAID_LISTS "RETR 1\nRETR 2\nDELE 1\n",
+	  .step = STEP_DELETE, .kind = ERROR_NETWORK, .words = "closed",
+	  .tls = TLS_NONE },
+};
+/* clang-format on */
+
+static size_t count_rows(const struct peer_row rows[ROWS_MAX])
+{
+	size_t n = 0;
+
+	while (n < ROWS_MAX &&
+	       (rows[n].expect || rows[n].send || rows[n].closes))
+		n++;
+	return n;
+}
+
+static void load_trust(struct scene *scene)
+{
+	char path[SCRATCH_PATH_MAX + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/ca.pem", scene->store.dir);
+	scratch_write(path, some_ca, strlen(some_ca));
+	ck_assert_msg(tls_trust_load(path, &scene->trust, &scene->err) == 0,
+		      "%s", scene->err.text);
+}
+
+START_TEST(a_failure_tells_its_step_and_the_server_is_left_properly)
+{
+	const char *said = failure_cases[_i].said;
+	struct scene scene;
+
+	scene_make(&scene);
+	load_trust(&scene);
+	scene.account.tls = failure_cases[_i].tls;
+	scene.account.keep = failure_cases[_i].keep;
+	play(&scene, failure_cases[_i].rows,
+	     count_rows(failure_cases[_i].rows));
+	expect_failure(&scene, failure_cases[_i].step, failure_cases[_i].kind);
+	ck_assert_msg(strstr(scene.err.text, failure_cases[_i].words), "%s: %s",
+		      failure_cases[_i].name, scene.err.text);
+	ck_assert_msg(!strstr(scene.err.text, "tanstaaf"), "%s: told",
+		      failure_cases[_i].name);
+	if (said)
+		ck_assert_str_eq(peer_finish(scene.peer), said);
+	ck_assert_uint_eq(scratch_count(scene.store.mail, "new"),
+			  scene.report.fetched);
+	scene_done(&scene);
+}
+END_TEST
+
+/* A port where nobody listens: it was ours a moment ago. */
+static uint16_t refused_port(void)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t len = sizeof(address);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	return ntohs(address.sin_port);
+}
+
+START_TEST(a_refused_connection)
+{
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.account.port = refused_port();
+	visit(&scene);
+	expect_failure(&scene, STEP_CONNECT, ERROR_NETWORK);
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(a_maildir_that_takes_nothing_ends_with_quit_and_no_dele)
+{
+	const struct peer_row rows[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		QUIT,
+	};
+	struct scene scene;
+	char path[SCRATCH_PATH_MAX + 16];
+
+	scene_make(&scene);
+	(void)snprintf(path, sizeof(path), "%s/new", scene.store.mail);
+	ck_assert_int_eq(rmdir(path), 0);
+	play(&scene, rows, ARRAY_SIZE(rows));
+	expect_failure(&scene, STEP_DELIVER, ERROR_LOCAL);
+	ck_assert_str_eq(peer_finish(scene.peer),
+			 SAID_LISTS "RETR 1\nRETR 2\nQUIT\n");
+	ck_assert_uint_eq(scene.report.fetched, 0);
+	ck_assert_uint_eq(scene.report.deleted, 0);
+	scene_done(&scene);
+}
+END_TEST
+
+/* What a visit leaves that died with a message in tmp/, when tmp/ is lost. */
+static void stage_row(struct scene *scene)
+{
+	static const uint8_t digest[DIGEST_SIZE];
+	const struct journal_entry entry = {
+		.uid = { "A", 1 },
+		.list_size = 20,
+		.base = "1.M2P3Q4Rtag.host",
+		.size_bytes = 17,
+		.digest = digest,
+	};
+	struct journal *journal = scene->store.journal;
+	int64_t id;
+
+	ck_assert_int_eq(journal_begin(journal, &scene->err), 0);
+	ck_assert_int_eq(journal_stage(journal, &entry, &id, &scene->err), 0);
+	ck_assert_int_eq(journal_commit(journal, &scene->err), 0);
+}
+
+START_TEST(recovery_comes_before_the_connection_and_is_noted)
+{
+	const struct peer_row rows[] = { GREETING,   CAPA,       LOGIN,
+					 EMPTY_UIDL, EMPTY_LIST, QUIT };
+	struct scene scene;
+
+	scene_make(&scene);
+	stage_row(&scene);
+	scene.account.port = refused_port();
+	visit(&scene);
+	expect_failure(&scene, STEP_CONNECT, ERROR_NETWORK);
+	expect_note(&scene, LOG_WARNING, "and are fetched again: 1");
+
+	play(&scene, rows, ARRAY_SIZE(rows));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.notes.n_notes, 0);
+	scene_done(&scene);
+}
+END_TEST
+
+/* A part of it is a link to itself: root cannot read that either. */
+static void make_bad_folder(const struct scene *scene)
+{
+	char path[SCRATCH_PATH_MAX + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/.Sub", scene->store.mail);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/.Sub/cur", scene->store.mail);
+	ck_assert_int_eq(symlink(path, path), 0);
+}
+
+START_TEST(a_recovery_that_fails_keeps_the_visit_from_the_server)
+{
+	struct scene scene;
+
+	scene_make(&scene);
+	stage_row(&scene);
+	make_bad_folder(&scene);
+	scene.account.port = refused_port();
+	visit(&scene);
+	expect_failure(&scene, STEP_RECOVER, ERROR_LOCAL);
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(a_remembered_refusal_keeps_the_visit_from_the_server)
+{
+	const struct peer_row refused[] = {
+		GREETING,
+		CAPA,
+		PEER_ROW("USER mrose", "+OK\r\n"),
+		PEER_ROW("PASS tanstaaf", "-ERR wrong\r\n"),
+		QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	play(&scene, refused, ARRAY_SIZE(refused));
+	expect_failure(&scene, STEP_LOGIN, ERROR_AUTH);
+	ck_assert_uint_eq(scene.report.retry_sec, 900);
+
+	/* Nobody listens any more, and nobody is asked. */
+	visit(&scene);
+	expect_failure(&scene, STEP_LOGIN, ERROR_AUTH);
+	ck_assert_uint_gt(scene.report.retry_sec, 0);
+	ck_assert_uint_le(scene.report.retry_sec, 900);
+
+	scene.is_asked_for = true;
+	play(&scene, refused, ARRAY_SIZE(refused));
+	expect_failure(&scene, STEP_LOGIN, ERROR_AUTH);
+	ck_assert_str_eq(peer_finish(scene.peer), SAID_LOGIN "QUIT\n");
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(uidl_that_was_there_before_is_not_done_without)
+{
+	const struct peer_row first[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		QUIT,
+	};
+	const struct peer_row second[] = {
+		GREETING, PEER_ROW("CAPA", "-ERR\r\n"),
+		LOGIN,    PEER_ROW("UIDL", "-ERR\r\n"),
+		LIST,     QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	play(&scene, first, ARRAY_SIZE(first));
+	expect_success(&scene);
+	play(&scene, second, ARRAY_SIZE(second));
+	expect_failure(&scene, STEP_LIST, ERROR_PROTOCOL);
+	ck_assert_ptr_nonnull(strstr(scene.err.text, "which it had before"));
+	ck_assert_str_eq(peer_finish(scene.peer), SAID_LISTS "QUIT\n");
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(a_listing_that_is_malformed_is_noted)
+{
+	const struct peer_row rows[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		PEER_ROW("UIDL", "+OK\r\n1 A\r\nnonsense\r\n.\r\n"),
+		PEER_ROW("LIST", "+OK\r\n1 20\r\n.\r\n"),
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	play(&scene, rows, ARRAY_SIZE(rows));
+	expect_success(&scene);
+	expect_note(&scene, LOG_WARNING, "incomplete or malformed");
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(what_has_made_trouble_goes_last)
+{
+	const struct peer_row rows[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 2", MESSAGE),
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		QUIT,
+	};
+	const struct peer_row cut[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		{ .expect = "RETR 1", .send = "+OK\r\nSubj", .closes = true },
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	play(&scene, cut, ARRAY_SIZE(cut));
+	expect_failure(&scene, STEP_FETCH, ERROR_NETWORK);
+	play(&scene, rows, ARRAY_SIZE(rows));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.fetched, 2);
+	scene_done(&scene);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	struct peer_row quit;
+	const char *words;
+} quit_cases[] = {
+	{ "refused", PEER_ROW("QUIT", "-ERR some were not removed\r\n"),
+	  "some were not removed" },
+	{ "unanswered", { .expect = "QUIT", .closes = true }, "closed" },
+};
+
+START_TEST(a_bad_end_of_a_good_visit_is_a_note)
+{
+	const struct peer_row deleting[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		quit_cases[_i].quit,
+	};
+	const struct peer_row idle[] = { GREETING,   CAPA,
+					 LOGIN,      EMPTY_UIDL,
+					 EMPTY_LIST, quit_cases[_i].quit };
+	struct scene scene;
+
+	scene_make(&scene);
+	play(&scene, deleting, ARRAY_SIZE(deleting));
+	expect_success(&scene);
+	expect_note(&scene, LOG_WARNING, quit_cases[_i].words);
+	/* With nothing deleted it is of no consequence. */
+	play(&scene, idle, ARRAY_SIZE(idle));
+	expect_success(&scene);
+	expect_note(&scene, LOG_INFO, quit_cases[_i].words);
+	scene_done(&scene);
+}
+END_TEST
+
+/* What is complete is in new/, and deleted at the next visit without RETR. */
+START_TEST(a_stop_in_mid_visit_ends_with_quit)
+{
+	const struct peer_row first[] = {
+		GREETING, CAPA, LOGIN, UIDL, LIST, PEER_ROW("RETR 1", MESSAGE),
+		QUIT,
+	};
+	const struct peer_row second[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		PEER_ROW("RETR 2", MESSAGE),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		QUIT,
+	};
+	struct scene scene;
+	uint64_t n;
+
+	scene_make(&scene);
+	scene.account.batch_messages = 1;
+	stop_at_sync = scene.stop_fd;
+	play(&scene, first, ARRAY_SIZE(first));
+	stop_at_sync = -1;
+	expect_success(&scene);
+	ck_assert(scene.report.stopped);
+	ck_assert_uint_eq(scene.report.fetched, 1);
+	ck_assert_uint_eq(scene.report.deleted, 0);
+	ck_assert_str_eq(peer_finish(scene.peer), SAID_LISTS "RETR 1\nQUIT\n");
+
+	ck_assert_int_eq(read(scene.stop_fd, &n, sizeof(n)), sizeof(n));
+	play(&scene, second, ARRAY_SIZE(second));
+	expect_success(&scene);
+	ck_assert(!scene.report.stopped);
+	ck_assert_uint_eq(scene.report.fetched, 1);
+	ck_assert_uint_eq(scene.report.deleted, 2);
+	ck_assert_uint_eq(scratch_count(scene.store.mail, "new"), 2);
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(a_stop_before_the_visit_keeps_it_from_the_server)
+{
+	const uint64_t one = 1;
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.account.port = refused_port();
+	ck_assert_int_eq(write(scene.stop_fd, &one, sizeof(one)), sizeof(one));
+	visit(&scene);
+	expect_failure(&scene, STEP_CONNECT, ERROR_NETWORK);
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(a_visit_past_its_deadline_ends_with_quit)
+{
+	const struct peer_row rows[] = {
+		GREETING, CAPA, LOGIN, UIDL, LIST, QUIT
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.account.visit_timeout_usec = 0;
+	play(&scene, rows, ARRAY_SIZE(rows));
+	expect_success(&scene);
+	ck_assert(scene.report.stopped);
+	ck_assert_str_eq(peer_finish(scene.peer), SAID_LISTS "QUIT\n");
+	scene_done(&scene);
+}
+END_TEST
+
+static Suite *session_suite(void)
+{
+	Suite *suite = suite_create("session");
+	TCase *tcase = tcase_create("session");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, a_visit_in_order);
+	tcase_add_test(tcase, kept_mail_is_counted_and_not_fetched_again);
+	tcase_add_loop_test(
+		tcase, a_failure_tells_its_step_and_the_server_is_left_properly,
+		0, (int)ARRAY_SIZE(failure_cases));
+	tcase_add_test(tcase, a_refused_connection);
+	tcase_add_test(tcase,
+		       a_maildir_that_takes_nothing_ends_with_quit_and_no_dele);
+	tcase_add_test(tcase,
+		       recovery_comes_before_the_connection_and_is_noted);
+	tcase_add_test(tcase,
+		       a_recovery_that_fails_keeps_the_visit_from_the_server);
+	tcase_add_test(tcase,
+		       a_remembered_refusal_keeps_the_visit_from_the_server);
+	tcase_add_test(tcase, uidl_that_was_there_before_is_not_done_without);
+	tcase_add_test(tcase, a_listing_that_is_malformed_is_noted);
+	tcase_add_test(tcase, what_has_made_trouble_goes_last);
+	tcase_add_loop_test(tcase, a_bad_end_of_a_good_visit_is_a_note, 0,
+			    (int)ARRAY_SIZE(quit_cases));
+	tcase_add_test(tcase, a_stop_in_mid_visit_ends_with_quit);
+	tcase_add_test(tcase, a_stop_before_the_visit_keeps_it_from_the_server);
+	tcase_add_test(tcase, a_visit_past_its_deadline_ends_with_quit);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int main(void)
+{
+	SRunner *runner = srunner_create(session_suite());
+	int n_failed;
+
+	scratch_begin();
+	srunner_run_all(runner, CK_ENV);
+	n_failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	scratch_end();
+	return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
