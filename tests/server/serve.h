@@ -1,0 +1,28 @@
+/*
+ * serve.h - serves a Maildir as a plain, correct POP3 server.
+ */
+#pragma once
+
+#include "note.h"
+
+struct serve_options {
+	const char *maildir;
+	const char *username;
+	const char *password;
+	const char *tls_dir;     /* NULL: no TLS */
+	const char *certificate; /* "good" */
+	const char *address;
+	const char *port_file;  /* NULL: none */
+	const char *transcript; /* NULL: none */
+	uint16_t port;          /* 0: any free one */
+	unsigned connections;   /* then end; 0: never */
+	bool is_tls_implicit;
+	bool has_stls;
+	bool no_apop;
+	bool no_pipelining;
+	bool no_uidl;
+	bool no_capa;
+};
+
+/* Until SIGTERM, or until so many connections have come and gone. */
+int serve_run(const struct serve_options *options, struct failure *failure);
