@@ -1,0 +1,268 @@
+# The tests. This file is included by the top Makefile.am; paths are the top's.
+
+# pop3-player plays scripted dialogues, or serves a Maildir. It is no test, and
+# shares no code with what it tests.
+check_PROGRAMS = pop3-player
+pop3_player_SOURCES = \
+	tests/server/box.c \
+	tests/server/box.h \
+	tests/server/ca.c \
+	tests/server/ca.h \
+	tests/server/note.c \
+	tests/server/note.h \
+	tests/server/play.c \
+	tests/server/play.h \
+	tests/server/player.c \
+	tests/server/pop3d.c \
+	tests/server/pop3d.h \
+	tests/server/script.c \
+	tests/server/script.h \
+	tests/server/serve.c \
+	tests/server/serve.h \
+	tests/server/stuff.c \
+	tests/server/stuff.h \
+	tests/server/wire.c \
+	tests/server/wire.h
+pop3_player_LDADD = $(OPENSSL_LIBS)
+
+# A program below without _SOURCES is made of the one file of its name.
+LDADD = \
+	libtestkit.a libmailhaul.a $(CHECK_LIBS) \
+	$(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(SYSTEMD_LIBS) $(SQLITE_LIBS)
+
+# What unit tests share: scripted peers, scratch directories.
+check_LIBRARIES = libtestkit.a
+libtestkit_a_SOURCES = \
+	tests/unit/logged.c \
+	tests/unit/logged.h \
+	tests/unit/peer.c \
+	tests/unit/peer.h \
+	tests/unit/scratch.c \
+	tests/unit/scratch.h
+
+unit_tests = \
+	tests/unit/test-account \
+	tests/unit/test-config \
+	tests/unit/test-delivery \
+	tests/unit/test-dial \
+	tests/unit/test-digest \
+	tests/unit/test-dispatch \
+	tests/unit/test-error \
+	tests/unit/test-fetch \
+	tests/unit/test-journal \
+	tests/unit/test-listing \
+	tests/unit/test-log \
+	tests/unit/test-login \
+	tests/unit/test-maildir \
+	tests/unit/test-notes \
+	tests/unit/test-option \
+	tests/unit/test-plan \
+	tests/unit/test-pop3 \
+	tests/unit/test-pop3-parse \
+	tests/unit/test-recover \
+	tests/unit/test-report \
+	tests/unit/test-roster \
+	tests/unit/test-sasl \
+	tests/unit/test-schedule \
+	tests/unit/test-secret \
+	tests/unit/test-session \
+	tests/unit/test-source \
+	tests/unit/test-state-dir \
+	tests/unit/test-status \
+	tests/unit/test-stream \
+	tests/unit/test-supervisor \
+	tests/unit/test-text \
+	tests/unit/test-tls \
+	tests/unit/test-uplink \
+	tests/unit/test-visit \
+	tests/unit/test-worker
+
+fuzz_tests = tests/fuzz/replay-all
+fuzz_replays = \
+	tests/fuzz/replay-dot \
+	tests/fuzz/replay-pop3-parse
+tests_fuzz_replay_dot_SOURCES = tests/fuzz/fuzz-dot.c tests/fuzz/replay.c
+tests_fuzz_replay_pop3_parse_SOURCES = tests/fuzz/fuzz-pop3-parse.c tests/fuzz/replay.c
+
+system_tests = \
+	tests/system/scenarios \
+	tests/system/includes \
+	tests/system/dovecot-interop \
+	tests/system/dovecot-bulk \
+	tests/system/kill \
+	tests/system/durability \
+	tests/system/busy \
+	tests/system/messages \
+	tests/system/clear-link \
+	tests/system/daemon \
+	tests/system/memory \
+	tests/system/same-state \
+	tests/system/descriptors \
+	tests/system/users \
+	tests/system/crash-sweep \
+	tests/system/install
+system_helpers = \
+	tests/system/corpus \
+	tests/system/notify-listen
+
+check_PROGRAMS += $(fuzz_replays) $(system_helpers)
+TESTS = $(fuzz_tests) $(system_tests)
+if HAVE_CHECK
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+
+# Under clang, with --enable-fuzzing: make fuzzers
+fuzzers = \
+	tests/fuzz/fuzz-dot \
+	tests/fuzz/fuzz-pop3-parse
+EXTRA_PROGRAMS = $(fuzzers)
+tests_fuzz_fuzz_dot_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_pop3_parse_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+fuzzers: $(fuzzers)
+
+# What a change to the code can break, in half the time.
+check-quick:
+	$(MAKE) check TESTS="$(unit_tests) $(fuzz_tests) tests/system/scenarios"
+.PHONY: check-quick fuzzers
+
+dist_noinst_SCRIPTS += $(fuzz_tests) $(system_tests) tests/system/demo
+dist_noinst_DATA += \
+	tests/scripts/README.md \
+	tests/fuzz/corpus/fuzz-dot/bare-lf \
+	tests/fuzz/corpus/fuzz-dot/bare-lf-bytes \
+	tests/fuzz/corpus/fuzz-dot/crlf \
+	tests/fuzz/corpus/fuzz-dot/crlf-bytes \
+	tests/fuzz/corpus/fuzz-dot/cut \
+	tests/fuzz/corpus/fuzz-pop3-parse/capabilities \
+	tests/fuzz/corpus/fuzz-pop3-parse/replies \
+	tests/fuzz/corpus/fuzz-pop3-parse/scans \
+	tests/fuzz/corpus/fuzz-pop3-parse/timestamps \
+	tests/fuzz/corpus/fuzz-pop3-parse/uniques \
+	tests/sample/1-welcome.eml \
+	tests/sample/2-umlauts.eml \
+	tests/sample/3-report.eml \
+	tests/system/checker \
+	tests/system/layers.txt \
+	tests/system/lib.sh
+
+dist_noinst_DATA += \
+	tests/scripts/apop-and-pass-refused.pop3 \
+	tests/scripts/apop-demanded.pop3 \
+	tests/scripts/apop-malformed-timestamp.pop3 \
+	tests/scripts/apop-refused-closed.pop3 \
+	tests/scripts/apop-refused.pop3 \
+	tests/scripts/apop.pop3 \
+	tests/scripts/broken-message-goes-last.pop3 \
+	tests/scripts/bytes-split.pop3 \
+	tests/scripts/bytes.pop3 \
+	tests/scripts/capa-cut.pop3 \
+	tests/scripts/capa-odd.pop3 \
+	tests/scripts/capa-unknown.pop3 \
+	tests/scripts/cut-in-message.pop3 \
+	tests/scripts/dele-cut.pop3 \
+	tests/scripts/dele-refused.pop3 \
+	tests/scripts/dots.pop3 \
+	tests/scripts/echoed-auth-plain.pop3 \
+	tests/scripts/echoed-line.pop3 \
+	tests/scripts/echoed-pass.pop3 \
+	tests/scripts/empty-message.pop3 \
+	tests/scripts/greeting-busy.pop3 \
+	tests/scripts/greeting-cut.pop3 \
+	tests/scripts/greeting-endless.pop3 \
+	tests/scripts/greeting-err.pop3 \
+	tests/scripts/greeting-garbage.pop3 \
+	tests/scripts/greeting-half.pop3 \
+	tests/scripts/greeting-hang.pop3 \
+	tests/scripts/greeting-long.pop3 \
+	tests/scripts/greeting-reset.pop3 \
+	tests/scripts/hang-at-retr.pop3 \
+	tests/scripts/hang-in-message.pop3 \
+	tests/scripts/headerless-message.pop3 \
+	tests/scripts/hostile-text.pop3 \
+	tests/scripts/huge-line.pop3 \
+	tests/scripts/in-use.pop3 \
+	tests/scripts/keep-forever.pop3 \
+	tests/scripts/keep-then-delete.pop3 \
+	tests/scripts/keep-without-uidl.pop3 \
+	tests/scripts/lf-only.pop3 \
+	tests/scripts/list-bad-scan-lines.pop3 \
+	tests/scripts/list-endless.pop3 \
+	tests/scripts/list-gaps.pop3 \
+	tests/scripts/list-hang.pop3 \
+	tests/scripts/list-refused.pop3 \
+	tests/scripts/listed-size-changed.pop3 \
+	tests/scripts/listing-empty-once.pop3 \
+	tests/scripts/login-cut.pop3 \
+	tests/scripts/login-delay.pop3 \
+	tests/scripts/login-hang.pop3 \
+	tests/scripts/long-line.pop3 \
+	tests/scripts/long-text.pop3 \
+	tests/scripts/maildir-missing.pop3 \
+	tests/scripts/many-messages.pop3 \
+	tests/scripts/new-mail-between-visits.pop3 \
+	tests/scripts/no-uidl-quit-lies.pop3 \
+	tests/scripts/no-uidl.pop3 \
+	tests/scripts/one-command-at-a-time.pop3 \
+	tests/scripts/ordinary.pop3 \
+	tests/scripts/password-refused.pop3 \
+	tests/scripts/plain-demanded.pop3 \
+	tests/scripts/plain-refused.pop3 \
+	tests/scripts/plus-err.pop3 \
+	tests/scripts/quit-cut.pop3 \
+	tests/scripts/quit-lies.pop3 \
+	tests/scripts/quit-refused.pop3 \
+	tests/scripts/quit-unanswered.pop3 \
+	tests/scripts/reset-in-message.pop3 \
+	tests/scripts/retr-garbage.pop3 \
+	tests/scripts/retr-refused.pop3 \
+	tests/scripts/sizes-wrong-noop-refused.pop3 \
+	tests/scripts/sizes-wrong-uidl-malformed.pop3 \
+	tests/scripts/sizes-wrong-uidl-short.pop3 \
+	tests/scripts/sizes-wrong.pop3 \
+	tests/scripts/starttls-capa-forgotten.pop3 \
+	tests/scripts/starttls-expired.pop3 \
+	tests/scripts/starttls-hang.pop3 \
+	tests/scripts/starttls-injected-bytes.pop3 \
+	tests/scripts/starttls-injected-reply.pop3 \
+	tests/scripts/starttls-missing.pop3 \
+	tests/scripts/starttls-plaintext.pop3 \
+	tests/scripts/starttls-refused.pop3 \
+	tests/scripts/starttls-selfsigned.pop3 \
+	tests/scripts/starttls-timestamp-forgotten.pop3 \
+	tests/scripts/starttls-without-capa.pop3 \
+	tests/scripts/starttls-wrong-name.pop3 \
+	tests/scripts/starttls.pop3 \
+	tests/scripts/sys-temp.pop3 \
+	tests/scripts/term-in-small-messages.pop3 \
+	tests/scripts/term-in-stuck-message.pop3 \
+	tests/scripts/terminator-missing.pop3 \
+	tests/scripts/tls-cut-without-goodbye.pop3 \
+	tests/scripts/tls-expired.pop3 \
+	tests/scripts/tls-implicit.pop3 \
+	tests/scripts/tls-quit-without-goodbye.pop3 \
+	tests/scripts/tls-selfsigned.pop3 \
+	tests/scripts/tls-wrong-name.pop3 \
+	tests/scripts/uid-all-change.pop3 \
+	tests/scripts/uid-comes-back.pop3 \
+	tests/scripts/uid-duplicates-kept.pop3 \
+	tests/scripts/uid-duplicates.pop3 \
+	tests/scripts/uid-empty.pop3 \
+	tests/scripts/uid-odd.pop3 \
+	tests/scripts/uidl-bad-lines.pop3 \
+	tests/scripts/uidl-not-in-capa.pop3 \
+	tests/scripts/uidl-refused-once-kept.pop3 \
+	tests/scripts/uidl-refused.pop3 \
+	tests/scripts/uidl-shorter-than-list.pop3 \
+	tests/scripts/unstuffed-dot-after-good-mail.pop3 \
+	tests/scripts/unstuffed-dot-goes-last-pipelined.pop3 \
+	tests/scripts/unstuffed-dot-goes-last.pop3 \
+	tests/scripts/unstuffed-dot-in-pieces.pop3 \
+	tests/scripts/unstuffed-dot-in-records.pop3 \
+	tests/scripts/unstuffed-dot-slow.pop3 \
+	tests/scripts/unstuffed-dot-without-pipelining.pop3 \
+	tests/scripts/unstuffed-dot.pop3 \
+	tests/scripts/user-demanded.pop3 \
+	tests/scripts/user-pass-not-pipelined.pop3 \
+	tests/scripts/user-refused.pop3 \
+	tests/scripts/visit-deadline.pop3
