@@ -1,10 +1,10 @@
 /*
  * report.h - what travels over the job socket, encoded and validated.
  *
- * The socket is SOCK_SEQPACKET: one message, one packet. Down goes one job;
- * up go log lines and progress, then one report, which is the last. The
- * supervisor treats all of it as hostile input: a worker may have been taken
- * over. Pure: no system call here.
+ * The socket is SOCK_SEQPACKET: one message, one packet. Down goes a literal
+ * password, if there is one; up go log lines and progress, then one report,
+ * which is the last. The supervisor treats all of it as hostile input: a
+ * worker may have been taken over. Pure: no system call here.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 /*
  * worker.c - a child's life: hygiene, privileges, secret, visit, report.
  *
- * The parent's half makes the account's state directory, forks and hands over
- * the job. From the fork on the child trusts nothing that it inherited but the
- * configuration: signals, descriptors, environment and user are put in order
- * before it opens the first file. It logs nothing: what it has to say goes up
- * through the job socket.
+ * The parent's half makes the account's state directory, hands over the
+ * password and forks. From then on the child trusts nothing that it inherited
+ * but its job and the configuration: signals, descriptors, environment and
+ * user are put in order before it opens the first file. It logs nothing: what
+ * it has to say goes up through the job socket.
  */
 #include "worker.h"
 
@@ -68,45 +68,28 @@ void worker_resources_refresh(struct worker_resources *resources)
 	resources->trust = trust;
 }
 
-/* What goes down the job socket: one byte of flags, then the secret. */
-#define JOB_ASKED_FOR  0x01
-#define JOB_HAS_SECRET 0x02
-
-static int send_job(int fd, const struct worker_job *job, struct error *err)
+/* All else of the job is inherited by the fork; its arena is wiped there. */
+static int send_secret(int fd, const char *password, struct error *err)
 {
-	const char *password = job->account->password;
-	uint8_t flags = (uint8_t)((job->is_asked_for ? JOB_ASKED_FOR : 0) |
-				  (password ? JOB_HAS_SECRET : 0));
-	struct iovec parts[2] = {
-		{ .iov_base = &flags, .iov_len = 1 },
-		{ .iov_base = (void *)password, /* only read */
-		  .iov_len = password ? strlen(password) : 0 },
-	};
-	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-
-	if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
+	if (send(fd, password, strlen(password), MSG_NOSIGNAL) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
-				       "cannot hand over the job");
+				       "cannot hand over the password");
 	return 0;
 }
 
-static int receive_job(int fd, bool *ret_is_asked_for, struct secret *secret,
-		       struct error *err)
+static int receive_secret(int fd, struct secret *secret, struct error *err)
 {
-	_cleanup_string_ char *packet = malloc(SECRET_MAX + 1);
+	_cleanup_string_ char *packet = malloc(SECRET_MAX);
 	ssize_t len;
-	int r = 0;
+	int r;
 
 	if (!packet)
 		return error_set_memory(err);
-	len = recv(fd, packet, SECRET_MAX + 1, 0);
-	if (len < 1)
+	len = recv(fd, packet, SECRET_MAX, 0);
+	if (len < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
-				       "cannot receive the job");
-
-	*ret_is_asked_for = packet[0] & JOB_ASKED_FOR;
-	if (packet[0] & JOB_HAS_SECRET)
-		r = secret_set(secret, packet + 1, (size_t)len - 1, err);
+				       "cannot receive the password");
+	r = secret_set(secret, packet, (size_t)len, err);
 	explicit_bzero(packet, (size_t)len);
 	return r;
 }
@@ -239,7 +222,6 @@ struct worker_self {
 	struct notes notes;
 	struct report report;
 	int stop_fd;
-	bool is_asked_for;
 };
 
 /* Everything inherited is put in order, before the first file is opened. */
@@ -277,14 +259,9 @@ static int get_secret(struct worker_self *self, struct secret *secret,
 {
 	const struct account *account = self->job->account;
 
-	if (receive_job(self->uplink.fd, &self->is_asked_for, secret, err) < 0)
-		return -1;
-	if (secret->len == 0 && account->password_file)
-		return secret_read_file(secret, account->password_file, err);
-	if (secret->len == 0)
-		return error_set(err, ERROR_LOCAL,
-				 "the password did not arrive");
-	return 0;
+	if (account->password)
+		return receive_secret(self->uplink.fd, secret, err);
+	return secret_read_file(secret, account->password_file, err);
 }
 
 static int get_trust(const struct worker_self *self, struct tls_trust **own,
@@ -344,7 +321,7 @@ static int make_visit(struct worker_self *self, struct error *err)
 		.uplink = &self->uplink,
 		.notes = &self->notes,
 		.stop_fd = self->stop_fd,
-		.is_asked_for = self->is_asked_for,
+		.is_asked_for = self->job->is_asked_for,
 		.skips_capa = self->job->is_again,
 	};
 	return session_run(&job, &self->report, err);
@@ -420,7 +397,8 @@ int worker_start(const struct worker_job *job, struct worker *ret,
 		return error_set_errno(err, ERROR_LOCAL, errno, "fcntl");
 
 	/* Before the fork: behind it nothing is left that could fail. */
-	if (send_job(ours, job, err) < 0)
+	if (job->account->password &&
+	    send_secret(ours, job->account->password, err) < 0)
 		return -1;
 	pid = fork_worker(job, theirs);
 	if (pid < 0)
