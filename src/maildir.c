@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define BEGIN_TRIES 8 /* names that exist: something is wrong */
 #define FIND_ROUNDS 5 /* readers that rename under our eyes */
@@ -779,13 +778,4 @@ void maildir_names_free(char **names, size_t n)
 	for (size_t i = 0; i < n; i++)
 		free(names[i]);
 	free(names);
-}
-
-uint64_t maildir_free_bytes(const struct maildir *maildir)
-{
-	struct statvfs fs;
-
-	if (fstatvfs(maildir->dir_fd, &fs) < 0)
-		return UINT64_MAX;
-	return (uint64_t)fs.f_bavail * fs.f_frsize;
 }

@@ -113,6 +113,3 @@ void maildir_names_free(char **names, size_t n);
 /* Removes tmp/BASE; one that is gone already is fine. */
 int maildir_unlink_tmp(struct maildir *maildir, const char *base,
 		       struct error *err) _must_check_;
-
-/* Bytes that an ordinary user may still write there; UINT64_MAX when unknown. */
-uint64_t maildir_free_bytes(const struct maildir *maildir);

@@ -79,11 +79,6 @@ const char *pop3_timestamp(const struct pop3 *pop3)
 	return pop3->timestamp;
 }
 
-bool pop3_has_greeting(const struct pop3 *pop3)
-{
-	return pop3->has_greeting;
-}
-
 const struct pop3_capa *pop3_capa(const struct pop3 *pop3)
 {
 	return &pop3->capa;

@@ -28,7 +28,6 @@ void pop3_free(struct pop3 **pop3);
 
 /* A server that greets with -ERR is ERROR_NETWORK, unless a response code says more. */
 int pop3_read_greeting(struct pop3 *pop3, struct error *err) _must_check_;
-bool pop3_has_greeting(const struct pop3 *pop3);
 
 /* The greeting without the APOP timestamp, and the timestamp or "". Borrowed. */
 const char *pop3_greeting(const struct pop3 *pop3);

@@ -527,11 +527,6 @@ enum tls_result tls_write(struct tls *tls, const char *data, size_t len,
 	return TLS_FAILED;
 }
 
-bool tls_has_pending(const struct tls *tls)
-{
-	return SSL_has_pending(tls->ssl) == 1;
-}
-
 void tls_describe(const struct tls *tls, char *dst, size_t cap)
 {
 	(void)snprintf(dst, cap, "%s %s", SSL_get_version(tls->ssl),

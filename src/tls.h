@@ -53,8 +53,6 @@ enum tls_result tls_read(struct tls *tls, char *buf, size_t cap,
 enum tls_result tls_write(struct tls *tls, const char *data, size_t len,
 			  size_t *ret_len, struct error *err);
 
-/* True when decrypted bytes wait inside OpenSSL, where poll cannot see them. */
-bool tls_has_pending(const struct tls *tls);
 void tls_describe(const struct tls *tls, char *dst, size_t cap);
 
 /* Sends close_notify if that is possible without waiting. */

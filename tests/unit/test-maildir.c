@@ -736,17 +736,6 @@ START_TEST(hundreds_of_strays_are_all_listed)
 }
 END_TEST
 
-START_TEST(free_space_is_known)
-{
-	struct maildir maildir;
-
-	open_maildir(&maildir);
-	ck_assert_uint_gt(maildir_free_bytes(&maildir), 0);
-	ck_assert_uint_lt(maildir_free_bytes(&maildir), UINT64_MAX);
-	maildir_done(&maildir);
-}
-END_TEST
-
 static void add_open_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, a_missing_maildir_is_made_only_when_asked_for);
@@ -758,7 +747,6 @@ static void add_open_tests(TCase *tcase)
 			    what_is_no_directory_is_refused_without_waiting, 0,
 			    (int)ARRAY_SIZE(decoy_cases));
 	tcase_add_test(tcase, a_maildir_that_was_never_opened_can_be_done);
-	tcase_add_test(tcase, free_space_is_known);
 }
 
 static void add_delivery_tests(TCase *tcase)
