@@ -291,7 +291,9 @@ START_TEST(logs_in)
 	outcome = log_in(&scene, rows, 2 + n, login_cases[_i].is_far);
 	if (login_cases[_i].is_far && !outcome.is_far) {
 		store_close(&scene.store);
-		return; /* the system tests have an address of their own */
+		/* The system test clear-link has machines of its own. */
+		(void)printf("# SKIP %s: no other machine here\n", name);
+		return;
 	}
 
 	check_sent(&outcome, login_cases[_i].rows, name);
