@@ -22,6 +22,8 @@
 
 #include <string.h>
 
+#include "safeguard.h"
+
 /* Of one visit; the rest is remembered when it makes trouble again. */
 #define TROUBLES_MAX 64
 
@@ -207,6 +209,18 @@ static int find_known(struct delivery *delivery,
 				   ret_row_id, err);
 }
 
+/* What never may be: its DELE may leave though nothing is durable. */
+static int release_early(struct delivery *delivery, const struct entry *entry,
+			 struct error *err)
+{
+	struct batch *recorded = &delivery->recorded;
+
+	if (batch_reserve(recorded, 1, err) < 0)
+		return -1;
+	recorded->entries[recorded->n_entries++] = *entry;
+	return 0;
+}
+
 static int add_entry(struct delivery *delivery, struct entry *entry,
 		     struct error *err)
 {
@@ -222,6 +236,9 @@ static int add_entry(struct delivery *delivery, struct entry *entry,
 		entry->file = delivery->arriving;
 		maildir_file_init(&delivery->arriving); /* handed over */
 	}
+	if (is_left_out(SAFEGUARD_DELE_LAST) &&
+	    release_early(delivery, entry, err) < 0)
+		return -1;
 	if (open->n_entries == 0)
 		open->opened_usec = now_usec(CLOCK_MONOTONIC);
 	open->bytes += entry->file.size_bytes;

@@ -31,6 +31,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "safeguard.h"
+
 #define FILE_NAME          "journal.sqlite"
 #define APPLICATION_ID     0x4d486a31 /* "MHj1" */
 #define SCHEMA_VERSION     1
@@ -518,7 +520,11 @@ static int connect_file(struct journal *journal, struct error *err)
 	(void)sqlite3_db_config(journal->db, SQLITE_DBCONFIG_DEFENSIVE, 1,
 				NULL);
 	keep_wal(journal);
-	return run_sql(journal, settings_sql, err);
+	if (run_sql(journal, settings_sql, err) < 0)
+		return -1;
+	if (is_left_out(SAFEGUARD_JOURNAL_SYNC))
+		return run_sql(journal, "PRAGMA synchronous = NORMAL", err);
+	return 0;
 }
 
 /* Copies the WAL into the database and empties it, all synced. */

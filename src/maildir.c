@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "safeguard.h"
+
 #define BEGIN_TRIES 8 /* names that exist: something is wrong */
 #define FIND_ROUNDS 5 /* readers that rename under our eyes */
 #define NAME_IN_NEW (MAILDIR_NAME_MAX + sizeof(",S=18446744073709551615"))
@@ -350,7 +352,7 @@ int maildir_file_sync(struct maildir *maildir, struct maildir_file *file,
 {
 	int fd = TAKE_FD(file->fd);
 
-	if (fsync(fd) < 0) {
+	if (!is_left_out(SAFEGUARD_FILE_SYNC) && fsync(fd) < 0) {
 		(void)disk_error(err, errno, "sync a file of", maildir->path);
 		(void)close(fd); /* the file is void already */
 		return -1;
@@ -382,7 +384,7 @@ int maildir_sync_tmp(struct maildir *maildir, struct error *err)
 
 int maildir_sync_new(struct maildir *maildir, struct error *err)
 {
-	if (fsync(maildir->new_fd) < 0)
+	if (!is_left_out(SAFEGUARD_NEW_SYNC) && fsync(maildir->new_fd) < 0)
 		return disk_error(err, errno, "sync new/ of", maildir->path);
 	return 0;
 }
@@ -524,7 +526,7 @@ static int sync_found(struct search *search, int dir_fd, const char *name,
 				  search->maildir->path);
 	if (!S_ISREG(st.st_mode))
 		return 0;
-	if (fsync(fd) < 0)
+	if (!is_left_out(SAFEGUARD_RECOVERY_SYNC) && fsync(fd) < 0)
 		return disk_error(err, errno, "sync delivered mail in",
 				  search->maildir->path);
 	return 1;
@@ -570,7 +572,9 @@ static int search_folder(struct search *search, int at_fd, const char *name,
 	if (errno != 0)
 		return disk_error(err, errno, "read a folder of",
 				  search->maildir->path);
-	return has_found ? sync_dir(dirfd(dir), search->maildir->path, err) : 0;
+	if (!has_found || is_left_out(SAFEGUARD_RECOVERY_SYNC))
+		return 0;
+	return sync_dir(dirfd(dir), search->maildir->path, err);
 }
 
 static int search_subfolder(struct search *search, const char *name,
