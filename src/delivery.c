@@ -39,8 +39,12 @@ struct entry {
 	struct bytes uid;
 	int64_t list_size;
 	size_t item;
-	size_t rank;
 	int64_t row_id;
+};
+
+struct trouble {
+	struct bytes uid;
+	int64_t list_size;
 };
 
 struct batch {
@@ -70,9 +74,9 @@ struct delivery {
 	struct batch recorded; /* DELIVERED: their DELEs may leave */
 	size_t n_deletable_taken;
 
-	struct id_list used; /* rows that belong to a message of this listing */
-	struct id_list gone;
-	struct bytes troubles[TROUBLES_MAX];
+	struct known *known;    /* borrowed; NULL: nothing is */
+	struct id_list deleted; /* rows whose DELE the server took */
+	struct trouble troubles[TROUBLES_MAX];
 	unsigned n_troubles;
 	bool has_listing;
 
@@ -141,12 +145,11 @@ void delivery_free(struct delivery **delivery)
 	if (!d)
 		return;
 	delivery_abandon(d);
-	delivery_void_from(d, 0);
+	delivery_void_batch(d);
 	free(d->open.entries);
 	free(d->published.entries);
 	free(d->recorded.entries);
-	free(d->used.ids);
-	free(d->gone.ids);
+	free(d->deleted.ids);
 	digest_free(&d->digest);
 	free(d);
 	*delivery = NULL;
@@ -195,20 +198,6 @@ void delivery_abandon(struct delivery *delivery)
 	maildir_file_discard(delivery->maildir, &delivery->arriving);
 }
 
-/* Looks for the message among the rows of its UID, by contents. */
-static int find_known(struct delivery *delivery,
-		      const struct delivery_message *message,
-		      const uint8_t digest[DIGEST_SIZE], int64_t *ret_row_id,
-		      struct error *err)
-{
-	*ret_row_id = 0;
-	if (!message->is_compared)
-		return 0;
-	return journal_find_digest(delivery->journal, message->uid, digest,
-				   delivery->used.ids, delivery->used.n_ids,
-				   ret_row_id, err);
-}
-
 /* What never may be: its DELE may leave though nothing is durable. */
 static int release_early(struct delivery *delivery, const struct entry *entry,
 			 struct error *err)
@@ -226,9 +215,8 @@ static int add_entry(struct delivery *delivery, struct entry *entry,
 {
 	struct batch *open = &delivery->open;
 
-	if (entry->row_id != 0) {
-		if (id_list_add(&delivery->used, entry->row_id, err) < 0)
-			return -1;
+	if (delivery->known && known_take(delivery->known, entry->uid,
+					  entry->digest, &entry->row_id)) {
 		entry->state = ENTRY_KNOWN;
 		delivery_abandon(delivery);
 	} else {
@@ -253,13 +241,10 @@ int delivery_end(struct delivery *delivery,
 		.uid = message->uid,
 		.list_size = message->list_size,
 		.item = message->item,
-		.rank = message->rank,
 	};
 
 	maildir_file_init(&entry.file);
 	if (digest_end(delivery->digest, entry.digest, err) < 0 ||
-	    find_known(delivery, message, entry.digest, &entry.row_id, err) <
-		    0 ||
 	    batch_reserve(&delivery->open, 1, err) < 0 ||
 	    add_entry(delivery, &entry, err) < 0) {
 		delivery_abandon(delivery);
@@ -268,23 +253,21 @@ int delivery_end(struct delivery *delivery,
 	return 0;
 }
 
-void delivery_void_from(struct delivery *delivery, size_t rank)
+static void forget_open(struct delivery *delivery)
+{
+	delivery->open.n_entries = 0;
+	delivery->open.bytes = 0;
+}
+
+void delivery_void_batch(struct delivery *delivery)
 {
 	struct batch *open = &delivery->open;
-	size_t n_left = 0;
 
-	for (size_t i = 0; i < open->n_entries; i++) {
-		struct entry *entry = &open->entries[i];
-
-		if (entry->rank < rank) {
-			open->entries[n_left++] = *entry;
-			continue;
-		}
-		open->bytes -= entry->file.size_bytes;
-		if (entry->state == ENTRY_NEW)
-			maildir_file_discard(delivery->maildir, &entry->file);
-	}
-	open->n_entries = n_left;
+	for (size_t i = 0; i < open->n_entries; i++)
+		if (open->entries[i].state == ENTRY_NEW)
+			maildir_file_discard(delivery->maildir,
+					     &open->entries[i].file);
+	forget_open(delivery);
 }
 
 /* Step 2. */
@@ -318,11 +301,8 @@ static int record_entry(struct delivery *delivery, struct entry *entry,
 
 	if (entry->state == ENTRY_KNOWN)
 		return journal_confirm(delivery->journal, entry->row_id,
-				       entry->list_size, err);
-	if (journal_stage(delivery->journal, &row, &entry->row_id, err) < 0)
-		return -1;
-	/* Its own row is no match for the next one, however alike they are. */
-	return id_list_add(&delivery->used, entry->row_id, err);
+				       entry->uid, entry->list_size, err);
+	return journal_stage(delivery->journal, &row, &entry->row_id, err);
 }
 
 static int record_published(struct delivery *delivery, struct error *err)
@@ -332,8 +312,8 @@ static int record_published(struct delivery *delivery, struct error *err)
 	for (size_t i = 0; i < published->n_entries; i++) {
 		const struct entry *entry = &published->entries[i];
 
-		if (journal_clear_trouble(delivery->journal, entry->uid, err) <
-		    0)
+		if (journal_clear_trouble(delivery->journal, entry->uid,
+					  entry->list_size, err) < 0)
 			return -1;
 		if (entry->state == ENTRY_NEW &&
 		    journal_set_state(delivery->journal, entry->row_id,
@@ -459,12 +439,6 @@ static int publish_batch(struct delivery *delivery, struct error *err)
 	return 0;
 }
 
-static void forget_open(struct delivery *delivery)
-{
-	delivery->open.n_entries = 0;
-	delivery->open.bytes = 0;
-}
-
 int delivery_close_batch(struct delivery *delivery, struct error *err)
 {
 	struct batch swapped;
@@ -472,8 +446,7 @@ int delivery_close_batch(struct delivery *delivery, struct error *err)
 	if (delivery->open.n_entries == 0)
 		return 0;
 	if (sync_batch(delivery, err) < 0) {
-		delivery_void_from(delivery, 0);
-		forget_open(delivery);
+		delivery_void_batch(delivery);
 		return -1;
 	}
 	if (commit_staged(delivery, err) < 0) {
@@ -494,25 +467,17 @@ int delivery_close_batch(struct delivery *delivery, struct error *err)
 	return 0;
 }
 
-int delivery_note_gone(struct delivery *delivery, const int64_t *row_ids,
-		       size_t n, struct error *err)
+void delivery_compare_with(struct delivery *delivery, struct known *known)
 {
-	for (size_t i = 0; i < n; i++)
-		if (id_list_add(&delivery->gone, row_ids[i], err) < 0)
-			return -1;
-	return 0;
+	delivery->known = known;
 }
 
-int delivery_note_used(struct delivery *delivery, int64_t row_id,
-		       struct error *err)
+void delivery_note_trouble(struct delivery *delivery, struct bytes uid,
+			   int64_t list_size)
 {
-	return id_list_add(&delivery->used, row_id, err);
-}
-
-void delivery_note_trouble(struct delivery *delivery, struct bytes uid)
-{
-	if (uid.len > 0 && delivery->n_troubles < TROUBLES_MAX)
-		delivery->troubles[delivery->n_troubles++] = uid;
+	if (delivery->n_troubles < TROUBLES_MAX)
+		delivery->troubles[delivery->n_troubles++] =
+			(struct trouble){ .uid = uid, .list_size = list_size };
 }
 
 void delivery_note_listing(struct delivery *delivery)
@@ -520,17 +485,28 @@ void delivery_note_listing(struct delivery *delivery)
 	delivery->has_listing = true;
 }
 
+static int record_gone(struct delivery *delivery, struct error *err)
+{
+	size_t at = 0;
+	int64_t id;
+
+	while (delivery->known && known_next_absent(delivery->known, &at, &id))
+		if (journal_set_state(delivery->journal, id, JOURNAL_GONE,
+				      err) < 0)
+			return -1;
+	return 0;
+}
+
 static int record_notes(struct delivery *delivery, struct error *err)
 {
 	uint64_t now_sec = now_usec(CLOCK_REALTIME) / USEC_PER_SEC;
 
-	for (size_t i = 0; i < delivery->gone.n_ids; i++)
-		if (journal_set_state(delivery->journal, delivery->gone.ids[i],
-				      JOURNAL_GONE, err) < 0)
-			return -1;
+	if (record_gone(delivery, err) < 0)
+		return -1;
 	for (unsigned i = 0; i < delivery->n_troubles; i++)
-		if (journal_note_trouble(delivery->journal,
-					 delivery->troubles[i], err) < 0)
+		if (journal_note_trouble(
+			    delivery->journal, delivery->troubles[i].uid,
+			    delivery->troubles[i].list_size, err) < 0)
 			return -1;
 	if (delivery->has_listing &&
 	    journal_count_listing(delivery->journal, now_sec, err) < 0)
@@ -552,17 +528,32 @@ int delivery_finish(struct delivery *delivery, struct error *err)
 		return -1;
 
 	release_published(delivery);
-	delivery->gone.n_ids = 0;
 	delivery->n_troubles = 0;
 	delivery->has_listing = false;
 	return 0;
 }
 
-bool delivery_next_deletable(struct delivery *delivery, size_t *ret_item)
+bool delivery_next_deletable(struct delivery *delivery, size_t *ret_item,
+			     int64_t *ret_row_id)
 {
+	const struct entry *entry;
+
 	if (delivery->n_deletable_taken == delivery->recorded.n_entries)
 		return false;
-	*ret_item =
-		delivery->recorded.entries[delivery->n_deletable_taken++].item;
+	entry = &delivery->recorded.entries[delivery->n_deletable_taken++];
+	*ret_item = entry->item;
+	*ret_row_id = entry->row_id;
 	return true;
+}
+
+int delivery_note_deleted(struct delivery *delivery, int64_t row_id,
+			  struct error *err)
+{
+	return id_list_add(&delivery->deleted, row_id, err);
+}
+
+int delivery_record_deleted(struct delivery *delivery, struct error *err)
+{
+	return journal_record_deleted(delivery->journal, delivery->deleted.ids,
+				      delivery->deleted.n_ids, err);
 }

@@ -9,6 +9,7 @@
 #include "base.h"
 #include "error.h"
 #include "journal.h"
+#include "known.h"
 #include "maildir.h"
 
 struct delivery;
@@ -34,13 +35,14 @@ void delivery_abandon(struct delivery *delivery); /* harmless when none arrives 
 
 struct delivery_message {
 	size_t item;	   /* the caller's number for it, given back for its DELE */
-	size_t rank;	   /* its place among the messages of this visit */
 	struct bytes uid;  /* borrowed until the visit ends */
 	int64_t list_size; /* -1: unknown */
-	bool is_compared;  /* deliver only if no row of this uid has the same contents */
 };
 
-/* The arriving message is complete and joins the open batch. */
+/*
+ * The arriving message is complete and joins the open batch. One whose
+ * contents are known is not delivered a second time.
+ */
 int delivery_end(struct delivery *delivery,
 		 const struct delivery_message *message, struct error *err)
 	_must_check_;
@@ -59,26 +61,37 @@ bool delivery_is_due(const struct delivery *delivery, uint64_t now);
 int delivery_close_batch(struct delivery *delivery, struct error *err)
 	_must_check_;
 
-/* Drops the messages of the open batch from this rank on: they are doubtful. */
-void delivery_void_from(struct delivery *delivery, size_t rank);
+/* Drops the messages of the open batch: they are doubtful. */
+void delivery_void_batch(struct delivery *delivery);
+
+/*
+ * What was delivered before and may be listed under another name: messages
+ * that end from now on are compared with it. Borrowed. What of it is absent
+ * and does not turn up is recorded as GONE with the visit's last commit.
+ */
+void delivery_compare_with(struct delivery *delivery, struct known *known);
 
 /* To be recorded with the last commit of the visit. */
-int delivery_note_gone(struct delivery *delivery, const int64_t *row_ids,
-		       size_t n, struct error *err) _must_check_;
-/* Kept as it is: a row that a KEEP took is no match for another message. */
-int delivery_note_used(struct delivery *delivery, int64_t row_id,
-		       struct error *err) _must_check_;
-void delivery_note_trouble(struct delivery *delivery, struct bytes uid);
+void delivery_note_trouble(struct delivery *delivery, struct bytes uid,
+			   int64_t list_size);
 void delivery_note_listing(struct delivery *delivery); /* it was complete */
 
 /* Records the last published batch as DELIVERED, and what was noted. */
 int delivery_finish(struct delivery *delivery, struct error *err) _must_check_;
 
 /*
- * The next item that may be deleted on the server: it was received whole in
- * this visit and a commit calls it DELIVERED. False: none.
+ * The next item that may be deleted on the server, and its row: it was received
+ * whole in this visit and a commit calls it DELIVERED. False: none.
  */
-bool delivery_next_deletable(struct delivery *delivery, size_t *ret_item);
+bool delivery_next_deletable(struct delivery *delivery, size_t *ret_item,
+			     int64_t *ret_row_id);
+
+/* The server has said +OK to the DELE of this row's message. */
+int delivery_note_deleted(struct delivery *delivery, int64_t row_id,
+			  struct error *err) _must_check_;
+/* And to QUIT. Not synced: see journal_record_deleted. */
+int delivery_record_deleted(struct delivery *delivery, struct error *err)
+	_must_check_;
 
 /*
  * Renames tmp/BASE into new/ for a row STAGED. When that name exists there a

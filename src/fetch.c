@@ -36,6 +36,7 @@ enum command {
 struct slot {
 	enum command command;
 	size_t item;
+	int64_t row_id; /* DELE: whose message it is */
 };
 
 /* How fast the line is, from what it brought lately. */
@@ -121,14 +122,14 @@ static bool window_has_room(const struct fetch *f, uint64_t bytes)
 	       f->window_bytes + bytes <= f->rate.bytes_per_window;
 }
 
-static void window_push(struct fetch *f, enum command command, size_t item)
+static void window_push(struct fetch *f, const struct slot *slot)
 {
 	size_t at = (f->window_head + f->window_len) % WINDOW_COMMANDS;
 
-	f->window[at] = (struct slot){ .command = command, .item = item };
+	f->window[at] = *slot;
 	f->window_len++;
-	if (command == COMMAND_RETR)
-		f->window_bytes += expected_bytes(item_at(f, item));
+	if (slot->command == COMMAND_RETR)
+		f->window_bytes += expected_bytes(item_at(f, slot->item));
 }
 
 static struct slot window_pop(struct fetch *f)
@@ -143,19 +144,21 @@ static struct slot window_pop(struct fetch *f)
 }
 
 /* What the journal vouches for from before, then what this visit recorded. */
-static bool next_deletable(struct fetch *f, size_t *ret)
+static bool next_deletable(struct fetch *f, struct slot *ret)
 {
 	const struct plan *plan = f->job->plan;
 
+	ret->command = COMMAND_DELE;
 	while (f->next_delete < plan->n_items) {
-		size_t i = f->next_delete++;
+		const struct plan_item *item = &plan->items[f->next_delete];
 
-		if (plan->items[i].action == PLAN_DELETE) {
-			*ret = i;
+		ret->item = f->next_delete++;
+		ret->row_id = item->row_id;
+		if (item->action == PLAN_DELETE)
 			return true;
-		}
 	}
-	while (delivery_next_deletable(f->job->delivery, ret))
+	while (delivery_next_deletable(f->job->delivery, &ret->item,
+				       &ret->row_id))
 		if (f->job->account->keep == KEEP_DELETE)
 			return true;
 	return false;
@@ -163,13 +166,13 @@ static bool next_deletable(struct fetch *f, size_t *ret)
 
 static int send_deletes(struct fetch *f, struct error *err)
 {
-	size_t item;
+	struct slot slot;
 
-	while (window_has_room(f, 0) && next_deletable(f, &item)) {
-		if (pop3_queue_dele(f->job->pop3, item_at(f, item)->number,
+	while (window_has_room(f, 0) && next_deletable(f, &slot)) {
+		if (pop3_queue_dele(f->job->pop3, item_at(f, slot.item)->number,
 				    err) < 0)
 			return -1;
-		window_push(f, COMMAND_DELE, item);
+		window_push(f, &slot);
 	}
 	return 0;
 }
@@ -179,14 +182,17 @@ static int send_retrieves(struct fetch *f, struct error *err)
 	const struct plan *plan = f->job->plan;
 
 	while (f->next_retrieve < plan->n_retrieve) {
-		size_t i = plan->retrieve[f->next_retrieve];
+		const struct slot slot = {
+			.command = COMMAND_RETR,
+			.item = plan->retrieve[f->next_retrieve],
+		};
+		const struct plan_item *item = item_at(f, slot.item);
 
-		if (!window_has_room(f, expected_bytes(item_at(f, i))))
+		if (!window_has_room(f, expected_bytes(item)))
 			return 0;
-		if (pop3_queue_retr(f->job->pop3, item_at(f, i)->number, err) <
-		    0)
+		if (pop3_queue_retr(f->job->pop3, item->number, err) < 0)
 			return -1;
-		window_push(f, COMMAND_RETR, i);
+		window_push(f, &slot);
 		f->next_retrieve++;
 	}
 	return 0;
@@ -314,10 +320,8 @@ static void take_message(struct fetch *f, const struct plan_item *item)
 {
 	const struct delivery_message message = {
 		.item = (size_t)(item - f->job->plan->items),
-		.rank = f->receiving_rank,
 		.uid = item->uid,
 		.list_size = item->list_size,
-		.is_compared = item->action == PLAN_COMPARE,
 	};
 	struct error err = { 0 };
 
@@ -335,15 +339,24 @@ static void note_refused(struct fetch *f, const char *command,
 		  item->number, err->text);
 }
 
+static void note_trouble(struct fetch *f, const struct plan_item *item)
+{
+	delivery_note_trouble(f->job->delivery, item->uid, item->list_size);
+}
+
 static int receive_message(struct fetch *f, const struct plan_item *item,
 			   struct error *err)
 {
 	bool was_well = f->failure.kind == ERROR_NONE;
 	bool is_stored;
-	int r = pop3_read_reply(f->job->pop3, err);
+	int r;
 
+	/* What made trouble may make it again: nothing shall hang on it. */
+	if (f->receiving_rank >= f->job->plan->n_untroubled)
+		close_batch(f);
+	r = pop3_read_reply(f->job->pop3, err);
 	if (r > 0) {
-		delivery_note_trouble(f->job->delivery, item->uid);
+		note_trouble(f, item);
 		note_refused(f, "RETR", item, err);
 		return 0;
 	}
@@ -351,28 +364,30 @@ static int receive_message(struct fetch *f, const struct plan_item *item,
 		delivery_abandon(f->job->delivery);
 		if (!f->is_doubtful &&
 		    !stream_is_stopping(pop3_stream(f->job->pop3)))
-			delivery_note_trouble(f->job->delivery, item->uid);
+			note_trouble(f, item);
 		return error_prefix(err, "message %u", item->number);
 	}
 	if (is_stored)
 		take_message(f, item);
 	else if (was_well) /* too big for the disk? others may fit */
-		delivery_note_trouble(f->job->delivery, item->uid);
+		note_trouble(f, item);
 	return 0;
 }
 
-static int receive_deleted(struct fetch *f, const struct plan_item *item,
+static int receive_deleted(struct fetch *f, const struct slot *slot,
 			   struct error *err)
 {
+	const struct plan_item *item = item_at(f, slot->item);
 	int r = pop3_read_reply(f->job->pop3, err);
 
 	if (r < 0)
 		return error_prefix(err, "DELE %u", item->number);
-	if (r > 0)
+	if (r > 0) {
 		note_refused(f, "DELE", item, err);
-	else
-		f->report->deleted++;
-	return 0;
+		return 0;
+	}
+	f->report->deleted++;
+	return delivery_note_deleted(f->job->delivery, slot->row_id, err);
 }
 
 /* The reply to the oldest command on its way. */
@@ -384,7 +399,7 @@ static int receive_one(struct fetch *f, struct error *err)
 
 	if (slot.command == COMMAND_DELE) {
 		f->report->step = STEP_DELETE;
-		return receive_deleted(f, item, err);
+		return receive_deleted(f, &slot, err);
 	}
 	f->report->step = STEP_FETCH;
 	r = receive_message(f, item, err);
@@ -462,9 +477,7 @@ static int prove_in_step(struct fetch *f, struct error *err)
 /* Whose fault it is that replies and commands no longer match. */
 static void blame_doubtful(struct fetch *f)
 {
-	size_t item = f->job->plan->retrieve[f->doubtful_rank];
-
-	delivery_note_trouble(f->job->delivery, item_at(f, item)->uid);
+	note_trouble(f, item_at(f, f->job->plan->retrieve[f->doubtful_rank]));
 }
 
 /* The window is empty. Returns -1 when nothing that follows can be trusted. */
@@ -472,7 +485,7 @@ static int settle_doubt(struct fetch *f, struct error *err)
 {
 	if (prove_in_step(f, err) < 0) {
 		blame_doubtful(f);
-		delivery_void_from(f->job->delivery, f->doubtful_rank);
+		delivery_void_batch(f->job->delivery);
 		f->is_doubtful = false;
 		return -1;
 	}
@@ -532,7 +545,7 @@ static void salvage(struct fetch *f, const struct error *err)
 	fail(f, f->report->step, err);
 	if (f->is_doubtful) {
 		blame_doubtful(f);
-		delivery_void_from(f->job->delivery, f->doubtful_rank);
+		delivery_void_batch(f->job->delivery);
 	}
 	f->is_doubtful = false;
 }

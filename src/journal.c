@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -61,12 +62,12 @@ enum statement {
 	MEASURE_STAGED,
 	LOAD_STAGED,
 	FIND_BASE,
-	FIND_DIGEST,
-	FIND_DIGEST_ALONE,
+	GET_DIGEST,
 	FIND_ID,
 	STAGE,
 	SET_STATE,
 	CONFIRM,
+	NOTE_RETURNED,
 	SET_BASE,
 	FORGET,
 	GET_COUNTED,
@@ -97,11 +98,7 @@ static const char *const statement_sql[] = {
 	[MEASURE_STAGED] = MEASURE_SQL " WHERE state = 1",
 	[LOAD_STAGED] = LOAD_SQL " WHERE state = 1",
 	[FIND_BASE] = "SELECT id, size_bytes FROM message WHERE base = ?1",
-	[FIND_DIGEST] = "SELECT id FROM message WHERE uid = ?2 "
-			"AND digest = ?1 ORDER BY occurrence",
-	/* A server without UIDL: all rows have this uid, so it has an index. */
-	[FIND_DIGEST_ALONE] = "SELECT id FROM message WHERE uid = x'' "
-			      "AND digest = ?1 ORDER BY occurrence",
+	[GET_DIGEST] = "SELECT digest FROM message WHERE id = ?1",
 	[FIND_ID] = "SELECT 1 FROM message WHERE id = ?1",
 	[STAGE] =
 		"INSERT INTO message (uid, occurrence, state, list_size, base,"
@@ -111,15 +108,21 @@ static const char *const statement_sql[] = {
 	[SET_STATE] = "UPDATE message SET state = ?2, changed_at = ?3, "
 		      "gone_listings = (SELECT listings FROM identity) "
 		      "WHERE id = ?1 AND state <> ?2",
-	[CONFIRM] = "UPDATE message SET state = 2, list_size = ?2, "
-		    "changed_at = ?3 WHERE id = ?1 "
-		    "AND (state <> 2 OR list_size <> ?2)",
+	[CONFIRM] =
+		"UPDATE message SET state = 2, list_size = ?2, changed_at = ?3,"
+		" uid = ?4, occurrence = CASE WHEN uid = ?4 THEN occurrence"
+		" ELSE (SELECT 1 + coalesce(max(occurrence), 0) FROM message"
+		" WHERE uid = ?4) END WHERE id = ?1"
+		" AND (state <> 2 OR list_size <> ?2 OR uid <> ?4)",
+	[NOTE_RETURNED] = "INSERT INTO fact (key, value) SELECT ?2, ?3 "
+			  "FROM message WHERE id = ?1 AND state = 4 "
+			  "ON CONFLICT DO UPDATE SET value = ?3",
 	[SET_BASE] = "UPDATE message SET base = ?2 WHERE id = ?1",
 	[FORGET] = "DELETE FROM message WHERE id = ?1",
 	[GET_COUNTED] = "SELECT counted_at FROM identity",
 	[COUNT_LISTING] = "UPDATE identity SET listings = listings + 1, "
 			  "counted_at = ?1",
-	[DROP_GONE] = "DELETE FROM message WHERE state = 3 "
+	[DROP_GONE] = "DELETE FROM message WHERE state IN (3, 4) "
 		      "AND changed_at <= ?1 AND gone_listings <= "
 		      "(SELECT listings FROM identity) - ?2",
 	[DROP_TROUBLE] = "DELETE FROM trouble WHERE noted_at <= ?1",
@@ -127,7 +130,7 @@ static const char *const statement_sql[] = {
 			 "VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET "
 			 "times = min(times + 1, 1000000), noted_at = ?2",
 	[CLEAR_TROUBLE] = "DELETE FROM trouble WHERE uid = ?1",
-	[GET_TROUBLE] = "SELECT times FROM trouble WHERE uid = ?1",
+	[GET_TROUBLE] = "SELECT times, noted_at FROM trouble WHERE uid = ?1",
 	[GET_FACT] = "SELECT value FROM fact WHERE key = ?1",
 	[SET_FACT] = "INSERT INTO fact (key, value) VALUES (?1, ?2) "
 		     "ON CONFLICT DO UPDATE SET value = ?2",
@@ -155,14 +158,13 @@ static const char schema_sql[] =
 
 	"CREATE TABLE message (id INTEGER PRIMARY KEY, uid BLOB NOT NULL,"
 	" occurrence INTEGER NOT NULL CHECK (occurrence >= 1),"
-	" state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
+	" state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),"
 	" list_size INTEGER NOT NULL, base TEXT NOT NULL,"
 	" size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),"
 	" digest BLOB NOT NULL CHECK (length(digest) = 32),"
 	" changed_at INTEGER NOT NULL, gone_listings INTEGER NOT NULL,"
 	" UNIQUE (uid, occurrence)) STRICT;"
 	"CREATE INDEX message_staged ON message (id) WHERE state = 1;"
-	"CREATE INDEX message_alone ON message (digest) WHERE uid = x'';"
 
 	"CREATE TABLE trouble (uid BLOB PRIMARY KEY, times INTEGER NOT NULL,"
 	" noted_at INTEGER NOT NULL) STRICT;"
@@ -952,7 +954,7 @@ static int check_row(const struct journal *journal, sqlite3_stmt *stmt,
 	if (!sqlite3_column_text(stmt, 5))
 		return error_set_memory(err);
 	if (occurrence < 1 || occurrence > UINT32_MAX ||
-	    state < JOURNAL_STAGED || state > JOURNAL_GONE ||
+	    state < JOURNAL_STAGED || state > JOURNAL_DELETED ||
 	    sqlite3_column_int64(stmt, 6) < 0 ||
 	    row_text_size(stmt) > text_left)
 		return damaged(journal, "a row makes no sense", err);
@@ -1044,36 +1046,22 @@ int journal_has_base(struct journal *journal, const char *base, bool *ret,
 	return 0;
 }
 
-static bool is_used(int64_t id, const int64_t *used, size_t n_used)
+int journal_get_digest(struct journal *journal, int64_t id,
+		       uint8_t ret[DIGEST_SIZE], struct error *err)
 {
-	for (size_t i = 0; i < n_used; i++)
-		if (used[i] == id)
-			return true;
-	return false;
-}
-
-int journal_find_digest(struct journal *journal, struct bytes uid,
-			const uint8_t digest[DIGEST_SIZE], const int64_t *used,
-			size_t n_used, int64_t *ret_id, struct error *err)
-{
-	enum statement which = uid.len > 0 ? FIND_DIGEST : FIND_DIGEST_ALONE;
-	sqlite3_stmt *stmt = statement(journal, which);
-	int64_t id = 0;
+	sqlite3_stmt *stmt = statement(journal, GET_DIGEST);
 	int r;
 
-	bind_digest(stmt, 1, digest);
-	if (uid.len > 0)
-		bind_uid(stmt, 2, uid);
-	while ((r = step(journal, stmt, err)) > 0) {
-		id = sqlite3_column_int64(stmt, 0);
-		if (!is_used(id, used, n_used))
-			break;
-		id = 0;
-	}
+	bind_number(stmt, 1, id);
+	r = step(journal, stmt, err);
 	if (r < 0)
 		return -1;
+	if (r == 0 || sqlite3_column_bytes(stmt, 0) != DIGEST_SIZE) {
+		(void)sqlite3_reset(stmt);
+		return damaged(journal, "a row has no digest", err);
+	}
+	memcpy(ret, sqlite3_column_blob(stmt, 0), DIGEST_SIZE);
 	(void)sqlite3_reset(stmt);
-	*ret_id = id;
 	return 0;
 }
 
@@ -1137,13 +1125,23 @@ int journal_set_state(struct journal *journal, int64_t id,
 	return change_row(journal, stmt, id, err);
 }
 
-int journal_confirm(struct journal *journal, int64_t id, int64_t list_size,
-		    struct error *err)
+int journal_confirm(struct journal *journal, int64_t id, struct bytes uid,
+		    int64_t list_size, struct error *err)
 {
-	sqlite3_stmt *stmt = statement(journal, CONFIRM);
+	sqlite3_stmt *stmt = statement(journal, NOTE_RETURNED);
 
+	if (need_transaction(journal, err) < 0)
+		return -1;
+	bind_number(stmt, 1, id);
+	bind_number(stmt, 2, JOURNAL_QUIT_LIED_AT);
+	bind_number(stmt, 3, clock_sec());
+	if (execute(journal, stmt, err) < 0)
+		return -1;
+
+	stmt = statement(journal, CONFIRM);
 	bind_number(stmt, 2, list_size);
 	bind_number(stmt, 3, clock_sec());
+	bind_uid(stmt, 4, uid);
 	return change_row(journal, stmt, id, err);
 }
 
@@ -1164,6 +1162,42 @@ int journal_forget(struct journal *journal, int64_t id, struct error *err)
 		return -1;
 	bind_number(stmt, 1, id);
 	return execute(journal, stmt, err);
+}
+
+/* ---- deleted, as the server says ---- */
+
+static int mark_deleted(struct journal *journal, const int64_t *ids, size_t n,
+			struct error *err)
+{
+	if (journal_begin(journal, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (journal_set_state(journal, ids[i], JOURNAL_DELETED, err) <
+		    0) {
+			journal_rollback(journal);
+			return -1;
+		}
+	}
+	return journal_commit(journal, err);
+}
+
+int journal_record_deleted(struct journal *journal, const int64_t *ids,
+			   size_t n, struct error *err)
+{
+	int64_t lied_at;
+	int r;
+
+	if (journal_get_fact(journal, JOURNAL_QUIT_LIED_AT, &lied_at, err) < 0)
+		return -1;
+	if (n == 0 || clock_sec() - lied_at < GONE_KEPT_SEC)
+		return 0;
+
+	if (run_sql(journal, "PRAGMA synchronous = NORMAL", err) < 0)
+		return -1;
+	r = mark_deleted(journal, ids, n, err);
+	if (run_sql(journal, "PRAGMA synchronous = FULL", err) < 0)
+		return -1;
+	return r;
 }
 
 /* ---- listings ---- */
@@ -1207,39 +1241,61 @@ int journal_count_listing(struct journal *journal, uint64_t now_sec,
 
 /* ---- troubles and facts ---- */
 
+/* Without a UID a message goes by its size: no UID has a NUL in it. */
+static void bind_trouble(sqlite3_stmt *stmt, struct bytes uid,
+			 int64_t list_size)
+{
+	char key[24] = { 0 };
+
+	if (uid.len > 0) {
+		bind_uid(stmt, 1, uid);
+		return;
+	}
+	(void)snprintf(key + 1, sizeof(key) - 1, "%" PRId64, list_size);
+	(void)sqlite3_bind_blob64(stmt, 1, key, 1 + strlen(key + 1),
+				  SQLITE_TRANSIENT);
+}
+
 int journal_note_trouble(struct journal *journal, struct bytes uid,
-			 struct error *err)
+			 int64_t list_size, struct error *err)
 {
 	sqlite3_stmt *stmt = statement(journal, NOTE_TROUBLE);
 
 	if (need_transaction(journal, err) < 0)
 		return -1;
-	bind_uid(stmt, 1, uid);
+	bind_trouble(stmt, uid, list_size);
 	bind_number(stmt, 2, clock_sec());
 	return execute(journal, stmt, err);
 }
 
 int journal_clear_trouble(struct journal *journal, struct bytes uid,
-			  struct error *err)
+			  int64_t list_size, struct error *err)
 {
 	sqlite3_stmt *stmt = statement(journal, CLEAR_TROUBLE);
 
 	if (need_transaction(journal, err) < 0)
 		return -1;
-	bind_uid(stmt, 1, uid);
+	bind_trouble(stmt, uid, list_size);
 	return execute(journal, stmt, err);
 }
 
-int journal_trouble_count(struct journal *journal, struct bytes uid,
-			  uint32_t *ret, struct error *err)
+int journal_get_trouble(struct journal *journal, struct bytes uid,
+			int64_t list_size, struct journal_trouble *ret,
+			struct error *err)
 {
 	sqlite3_stmt *stmt = statement(journal, GET_TROUBLE);
-	int64_t times;
+	int r;
 
-	bind_uid(stmt, 1, uid);
-	if (get_number(journal, stmt, 0, &times, err) < 0)
+	bind_trouble(stmt, uid, list_size);
+	r = step(journal, stmt, err);
+	if (r < 0)
 		return -1;
-	*ret = (uint32_t)times;
+	*ret = (struct journal_trouble){ 0 };
+	if (r > 0) {
+		ret->times = (uint32_t)sqlite3_column_int64(stmt, 0);
+		ret->noted_sec = (uint64_t)sqlite3_column_int64(stmt, 1);
+	}
+	(void)sqlite3_reset(stmt);
 	return 0;
 }
 

@@ -20,6 +20,7 @@ enum journal_state {
 	JOURNAL_STAGED = 1, /* fsynced in tmp/, being published */
 	JOURNAL_DELIVERED,  /* durable in new/; DELE may follow */
 	JOURNAL_GONE,	    /* and absent from a later complete listing */
+	JOURNAL_DELETED,    /* and deleted by us, as the server said */
 };
 
 struct journal_identity {
@@ -74,14 +75,9 @@ int journal_has_base(struct journal *journal, const char *base, bool *ret,
 		     int64_t *ret_id, uint64_t *ret_size_bytes,
 		     struct error *err) _must_check_;
 
-/*
- * The row of a message with these contents, among those with this uid (which
- * may be empty), that is none of the ids in used: a message that has come
- * before. *ret_id is 0 when there is none.
- */
-int journal_find_digest(struct journal *journal, struct bytes uid,
-			const uint8_t digest[DIGEST_SIZE], const int64_t *used,
-			size_t n_used, int64_t *ret_id, struct error *err)
+/* What the contents of this row's message were. */
+int journal_get_digest(struct journal *journal, int64_t id,
+		       uint8_t ret[DIGEST_SIZE], struct error *err)
 	_must_check_;
 
 int journal_begin(struct journal *journal, struct error *err) _must_check_;
@@ -99,18 +95,30 @@ int journal_stage(struct journal *journal, const struct journal_entry *entry,
 		  int64_t *ret_id, struct error *err) _must_check_;
 int journal_set_state(struct journal *journal, int64_t id,
 		      enum journal_state state, struct error *err) _must_check_;
-/* The row is the message that the server now lists with this size; makes it DELIVERED. */
-int journal_confirm(struct journal *journal, int64_t id, int64_t list_size,
-		    struct error *err) _must_check_;
+/*
+ * The row is the message that the server now lists with this UID and size;
+ * makes it DELIVERED. A row DELETED that is listed again says that this
+ * server's word is not to be taken: see journal_record_deleted.
+ */
+int journal_confirm(struct journal *journal, int64_t id, struct bytes uid,
+		    int64_t list_size, struct error *err) _must_check_;
 int journal_set_base(struct journal *journal, int64_t id, const char *base,
 		     struct error *err) _must_check_;
 int journal_forget(struct journal *journal, int64_t id, struct error *err)
 	_must_check_;
 
 /*
+ * After QUIT: the server said that it deleted these. The word is not taken
+ * for 30 days when it proved false. A transaction of its own, whole or not at
+ * all but not synced: when it is lost, so was the reply to QUIT.
+ */
+int journal_record_deleted(struct journal *journal, const int64_t *ids,
+			   size_t n, struct error *err) _must_check_;
+
+/*
  * Counts one complete listing, at most one a day: an idle account flushes
  * once a day, and a clock that jumps makes no more than one day of it. Drops
- * rows GONE for 30 days and 20 such listings.
+ * rows GONE or DELETED for 30 days and 20 such listings.
  */
 int journal_count_listing(struct journal *journal, uint64_t now_sec,
 			  struct error *err) _must_check_;
@@ -121,14 +129,21 @@ void journal_rollback(struct journal *journal); /* harmless when none is open */
 
 /*
  * A message that broke a visit or was refused: it goes last in the next one.
- * By UID; each call counts one more time. Needs an open transaction.
+ * By UID, or by its size where it has none; each call counts one more time.
+ * Noting and clearing need an open transaction.
  */
+struct journal_trouble {
+	uint32_t times;	    /* 0: never */
+	uint64_t noted_sec; /* since 1970: the last time */
+};
+
 int journal_note_trouble(struct journal *journal, struct bytes uid,
-			 struct error *err) _must_check_;
+			 int64_t list_size, struct error *err) _must_check_;
 int journal_clear_trouble(struct journal *journal, struct bytes uid,
-			  struct error *err) _must_check_;
-int journal_trouble_count(struct journal *journal, struct bytes uid,
-			  uint32_t *ret, struct error *err) _must_check_;
+			  int64_t list_size, struct error *err) _must_check_;
+int journal_get_trouble(struct journal *journal, struct bytes uid,
+			int64_t list_size, struct journal_trouble *ret,
+			struct error *err) _must_check_;
 
 /*
  * Small facts of the account that outlive a visit, by name. The value of one
@@ -140,6 +155,7 @@ enum journal_fact {
 	JOURNAL_REFUSED_TIMES,	     /* in a row */
 	JOURNAL_REFUSED_FINGERPRINT, /* 32 bits of what was refused: secret and settings */
 	JOURNAL_APOP_REFUSED,	     /* 32 bits of greeting, capabilities and secret */
+	JOURNAL_QUIT_LIED_AT,	     /* seconds since 1970: it kept what it said it deleted */
 };
 int journal_get_fact(struct journal *journal, enum journal_fact fact,
 		     int64_t *ret, struct error *err) _must_check_;

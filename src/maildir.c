@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "safeguard.h"
 
@@ -288,6 +289,18 @@ void maildir_make_base(struct maildir *maildir, char ret[MAILDIR_NAME_MAX])
 		       now / USEC_PER_SEC, (unsigned)(now % USEC_PER_SEC),
 		       (unsigned)getpid(), ++maildir->counter, maildir->tag,
 		       maildir->host);
+}
+
+/* Without inodes there is room for nothing; some file systems count none. */
+uint64_t maildir_free_bytes(const struct maildir *maildir)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(maildir->dir_fd, &fs) < 0)
+		return UINT64_MAX;
+	if (fs.f_files > 0 && fs.f_favail == 0)
+		return 0;
+	return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
 void maildir_file_init(struct maildir_file *file)

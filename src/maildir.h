@@ -44,6 +44,9 @@ int maildir_open(struct maildir *maildir, const struct maildir_options *options,
 void maildir_done(struct maildir *maildir);
 #define _cleanup_maildir_ _cleanup_(maildir_done)
 
+/* What the disk has room for; UINT64_MAX when it does not say. */
+uint64_t maildir_free_bytes(const struct maildir *maildir);
+
 /* A message on its way into tmp/. The descriptor stays open until it is synced. */
 struct maildir_file {
 	int fd; /* -1: none */

@@ -11,6 +11,8 @@
 /* A hostile server could make us match 100,000 copies with each other. */
 #define GROUP_MAX 64
 
+#define RETRY_SEC UINT64_C(86400)
+
 /* Items and rows that share one UID. */
 struct group {
 	struct plan_item **items;
@@ -23,7 +25,7 @@ void plan_done(struct plan *plan)
 {
 	free(plan->items);
 	free(plan->retrieve);
-	free(plan->gone);
+	free(plan->loose);
 	*plan = (struct plan){ 0 };
 }
 
@@ -57,6 +59,8 @@ static bool is_vouched(const struct group *group)
 /* True when an item of the group has taken this row already. */
 static bool is_taken(const struct group *group, const struct journal_row *row)
 {
+	if (group->n_items > GROUP_MAX)
+		return false; /* of so many, none takes a row */
 	for (size_t i = 0; i < group->n_items; i++)
 		if (group->items[i]->row_id == row->id)
 			return true;
@@ -90,7 +94,7 @@ static void decide_kept(const struct group *group, struct plan_item *item)
 		item->row_id = row->id;
 		return;
 	}
-	item->action = group->n_rows > 0 ? PLAN_COMPARE : PLAN_FETCH;
+	item->action = PLAN_FETCH;
 }
 
 static void decide_group(const struct group *group, bool keeps_mail)
@@ -104,18 +108,43 @@ static void decide_group(const struct group *group, bool keeps_mail)
 			item->action = PLAN_DELETE;
 			item->row_id = group->rows[0].id;
 		} else {
-			item->action = group->n_rows > 0 ? PLAN_COMPARE
-							 : PLAN_FETCH;
+			item->action = PLAN_FETCH;
 		}
 	}
 }
 
-/* Rows whose UID the listing does not have at all. */
-static void note_gone(struct plan *plan, const struct group *group)
+/*
+ * DELETED rows are no match for another UID: their message is gone, and one
+ * that is just like it is another.
+ */
+static bool is_loose(const struct group *group, const struct journal_row *row)
 {
-	for (size_t i = 0; i < group->n_rows; i++)
-		if (group->rows[i].state == JOURNAL_DELIVERED)
-			plan->gone[plan->n_gone++] = group->rows[i].id;
+	switch (row->state) {
+	case JOURNAL_DELIVERED:
+	case JOURNAL_GONE:
+		return !is_taken(group, row);
+	case JOURNAL_DELETED:
+		return group->n_items > 0;
+	case JOURNAL_STAGED: /* recovery has left none */
+	default:
+		return false;
+	}
+}
+
+static void note_loose(struct plan *plan, const struct group *group,
+		       bool tells_gone)
+{
+	for (size_t i = 0; i < group->n_rows; i++) {
+		const struct journal_row *row = &group->rows[i];
+
+		if (!is_loose(group, row))
+			continue;
+		plan->loose[plan->n_loose++] = (struct plan_loose){
+			.row = row,
+			.is_absent = tells_gone && group->n_items == 0 &&
+				     row->state == JOURNAL_DELIVERED,
+		};
+	}
 }
 
 static size_t run_of_items(struct plan_item **items, size_t n)
@@ -138,14 +167,12 @@ static size_t run_of_rows(const struct journal_row *rows, size_t n)
 
 /*
  * An empty listing of a server without UIDs still says that all is gone; a
- * longer one says nothing about a row that has no UID.
+ * longer one says nothing about rows, which then have no UID either.
  */
-static bool tells_gone(const struct plan_input *input, struct bytes uid)
+static bool tells_gone(const struct listing *listing)
 {
-	if (!input->listing->is_complete)
-		return false;
-	return input->listing->n_items == 0 ||
-	       (input->listing->has_uids && uid.len > 0);
+	return listing->is_complete &&
+	       (listing->n_items == 0 || listing->has_uids);
 }
 
 /* The next group in UID order: items, rows or both. */
@@ -181,8 +208,7 @@ static void decide_all(struct plan *plan, struct plan_item **sorted,
 				   rows->rows + row, rows->n_rows - row);
 
 		decide_group(&group, input->keeps_mail);
-		if (group.n_items == 0 && tells_gone(input, group.rows[0].uid))
-			note_gone(plan, &group);
+		note_loose(plan, &group, tells_gone(input->listing));
 		item += group.n_items;
 		row += group.n_rows;
 	}
@@ -191,9 +217,9 @@ static void decide_all(struct plan *plan, struct plan_item **sorted,
 static void list_retrieve(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_items; i++)
-		if (plan->items[i].action == PLAN_FETCH ||
-		    plan->items[i].action == PLAN_COMPARE)
+		if (plan->items[i].action == PLAN_FETCH)
 			plan->retrieve[plan->n_retrieve++] = i;
+	plan->n_untroubled = plan->n_retrieve;
 }
 
 static int plan_allocate(struct plan *plan, const struct plan_input *input)
@@ -203,8 +229,8 @@ static int plan_allocate(struct plan *plan, const struct plan_input *input)
 	/* One more than needed: calloc of nothing may return NULL. */
 	plan->items = calloc(n + 1, sizeof(*plan->items));
 	plan->retrieve = calloc(n + 1, sizeof(*plan->retrieve));
-	plan->gone = calloc(input->rows->n_rows + 1, sizeof(*plan->gone));
-	return plan->items && plan->retrieve && plan->gone ? 0 : -1;
+	plan->loose = calloc(input->rows->n_rows + 1, sizeof(*plan->loose));
+	return plan->items && plan->retrieve && plan->loose ? 0 : -1;
 }
 
 int plan_make(const struct plan_input *input, struct plan *ret,
@@ -240,8 +266,16 @@ int plan_make(const struct plan_input *input, struct plan *ret,
 	return 0;
 }
 
-int plan_put_last(struct plan *plan, const uint32_t *troubles,
-		  struct error *err)
+/* A noted time from the future was told by a clock that was wrong. */
+static bool is_put_off(const struct journal_trouble *trouble, uint64_t now_sec)
+{
+	return trouble->times >= PLAN_TROUBLES_MAX &&
+	       trouble->noted_sec <= now_sec &&
+	       now_sec - trouble->noted_sec < RETRY_SEC;
+}
+
+int plan_put_last(struct plan *plan, const struct journal_trouble *troubles,
+		  uint64_t now_sec, struct error *err)
 {
 	size_t *last = calloc(plan->n_retrieve + 1, sizeof(*last));
 	size_t n_first = 0, n_last = 0;
@@ -249,13 +283,38 @@ int plan_put_last(struct plan *plan, const uint32_t *troubles,
 	if (!last)
 		return error_set_memory(err);
 	for (size_t i = 0; i < plan->n_retrieve; i++) {
-		if (troubles[i] > 0)
+		if (is_put_off(&troubles[i], now_sec))
+			plan->n_put_off++;
+		else if (troubles[i].times > 0)
 			last[n_last++] = plan->retrieve[i];
 		else
 			plan->retrieve[n_first++] = plan->retrieve[i];
 	}
 	if (n_last > 0)
 		memcpy(plan->retrieve + n_first, last, n_last * sizeof(*last));
+	plan->n_untroubled = n_first;
+	plan->n_retrieve = n_first + n_last;
 	free(last);
 	return 0;
+}
+
+void plan_fit(struct plan *plan, uint64_t free_bytes)
+{
+	size_t n_untroubled = plan->n_untroubled;
+	size_t n_left = 0;
+
+	for (size_t i = 0; i < plan->n_retrieve; i++) {
+		const struct plan_item *item = &plan->items[plan->retrieve[i]];
+		uint64_t size_bytes = (uint64_t)MAX(item->list_size, 0);
+
+		if (size_bytes > free_bytes) {
+			plan->n_unfit++;
+			plan->unfit_bytes += size_bytes;
+			plan->n_untroubled -= i < n_untroubled;
+			continue;
+		}
+		free_bytes -= size_bytes;
+		plan->retrieve[n_left++] = plan->retrieve[i];
+	}
+	plan->n_retrieve = n_left;
 }

@@ -1,23 +1,22 @@
 /*
- * plan.h - listing + journal + policy -> what to fetch, compare, delete, keep.
+ * plan.h - listing + journal + policy -> what to fetch, delete, keep.
  *
  * Pure. The rule is DESIGN section 3's "what a DELE needs": without a RETR
  * only what the journal vouches for is deleted, a row DELIVERED whose UID
  * occurs once in this listing and once in the journal, with the size that
- * LIST gave then. Anything less is retrieved again and compared.
+ * LIST gave then. Anything less is retrieved again. A UID is no identity:
+ * what is retrieved may be the message of any row that the listing does not
+ * account for, and only its contents can tell (known.h).
  */
 #pragma once
 
-#include "base.h"
-#include "error.h"
 #include "journal.h"
 #include "listing.h"
 
 enum plan_action {
 	PLAN_KEEP = 0, /* known, stays on the server */
 	PLAN_DELETE,   /* vouched for: DELE without RETR */
-	PLAN_FETCH,    /* unknown: RETR and deliver */
-	PLAN_COMPARE,  /* perhaps known: RETR, deliver only if its contents are new */
+	PLAN_FETCH,    /* RETR, and deliver it if its contents are new */
 };
 
 struct plan_item {
@@ -28,13 +27,23 @@ struct plan_item {
 	int64_t row_id;	   /* KEEP and DELETE: whose row it is; else 0 */
 };
 
+/* A row that no KEEP and no DELETE accounts for. */
+struct plan_loose {
+	const struct journal_row *row; /* borrowed from the input */
+	bool is_absent; /* DELIVERED, and the listing does not have its UID */
+};
+
 struct plan {
 	struct plan_item *items; /* in the listing's order */
 	size_t n_items;
-	size_t *retrieve; /* indexes of FETCH and COMPARE, in the order to send */
+	size_t *retrieve; /* indexes of FETCH, in the order to send */
 	size_t n_retrieve;
-	int64_t *gone; /* rows DELIVERED that a complete listing no longer names */
-	size_t n_gone;
+	size_t n_untroubled; /* of them: those behind have made trouble */
+	struct plan_loose *loose; /* what a fetched message may turn out to be */
+	size_t n_loose;
+	size_t n_put_off; /* left for another day: troubles beyond their limit */
+	size_t n_unfit;	  /* left on the server: the disk has no room for them */
+	uint64_t unfit_bytes;
 };
 
 struct plan_input {
@@ -49,7 +58,12 @@ void plan_done(struct plan *plan);
 
 /*
  * Moves to the end of plan->retrieve what has made trouble, in the order it
- * was. troubles[i] belongs to plan->retrieve[i].
+ * was; what has made it PLAN_TROUBLES_MAX times is tried once a day only.
+ * troubles[i] belongs to plan->retrieve[i].
  */
-int plan_put_last(struct plan *plan, const uint32_t *troubles,
-		  struct error *err) _must_check_;
+#define PLAN_TROUBLES_MAX 10
+int plan_put_last(struct plan *plan, const struct journal_trouble *troubles,
+		  uint64_t now_sec, struct error *err) _must_check_;
+
+/* Leaves out of plan->retrieve what would overfill the disk, by LIST's sizes. */
+void plan_fit(struct plan *plan, uint64_t free_bytes);

@@ -10,38 +10,50 @@
  *   M2 staged     +       fsynced  -        STAGED     recovery renames it
  *   M3 delivered  +       -        fsynced  STAGED     recovery finds it
  *   M4 recorded   +       -        +        DELIVERED  DELE without RETR
- *   M5 deleted    marked  -        +        DELIVERED  DELE again if listed
- *   M6 gone       -       -        +        GONE       the row goes in time
+ *   M5 marked     marked  -        +        DELIVERED  DELE again if listed
+ *   M6 deleted    -       -        +        DELETED    the row goes in time
  *
- * GONE is said only by a later complete UIDL: "+OK" to QUIT proves nothing,
- * and a lost reply disproves nothing.
+ * DELETED is what "+OK" to QUIT says. It proves nothing: a message that is
+ * listed again is compared by its contents, as is one GONE, absent from a
+ * complete UIDL without our doing. A lost reply disproves nothing: then a
+ * message that is listed again with its size needs no second RETR.
  */
 #include "session.h"
 
 #include "delivery.h"
 #include "dial.h"
 #include "fetch.h"
+#include "known.h"
 #include "listing.h"
 #include "login.h"
 #include "plan.h"
 #include "pop3.h"
 #include "recover.h"
+#include "text.h"
+
+/* Beside the mail, the journal grows too. */
+#define FREE_KEPT_BYTES (UINT64_C(1) << 20)
+#define SIZE_TEXT_MAX   16
 
 struct session {
 	const struct session_job *job;
 	struct report *report;
 	struct pop3 *pop3;
 	struct delivery *delivery;
+	struct journal_rows rows; /* the plan borrows from these two */
 	struct listing listing;
 	struct plan plan;
+	struct known *known;
 	uint64_t deadline_usec; /* CLOCK_MONOTONIC */
 };
 
 static void session_done(struct session *s)
 {
+	delivery_free(&s->delivery);
+	known_free(&s->known);
 	plan_done(&s->plan);
 	listing_done(&s->listing);
-	delivery_free(&s->delivery);
+	journal_rows_done(&s->rows);
 	pop3_free(&s->pop3);
 }
 
@@ -168,9 +180,10 @@ static int log_in(struct session *s, struct error *err)
 }
 
 /* Once a server had UIDs, a listing without them is no base to work on. */
-static int check_uids(const struct session *s, const struct journal_rows *rows,
-		      struct error *err)
+static int check_uids(const struct session *s, struct error *err)
 {
+	const struct journal_rows *rows = &s->rows;
+
 	if (s->listing.has_uids)
 		return 0;
 	for (size_t i = 0; i < rows->n_rows; i++)
@@ -189,60 +202,94 @@ static int check_uids(const struct session *s, const struct journal_rows *rows,
 /* What has made trouble goes last, so that the others get through. */
 static int put_troubles_last(struct session *s, struct error *err)
 {
+	uint64_t now_sec = now_usec(CLOCK_REALTIME) / USEC_PER_SEC;
 	struct plan *plan = &s->plan;
-	uint32_t *troubles = calloc(plan->n_retrieve + 1, sizeof(*troubles));
+	struct journal_trouble *troubles =
+		calloc(plan->n_retrieve + 1, sizeof(*troubles));
 	int r = 0;
 
 	if (!troubles)
 		return error_set_memory(err);
-	for (size_t i = 0; i < plan->n_retrieve && r == 0; i++)
-		r = journal_trouble_count(s->job->journal,
-					  plan->items[plan->retrieve[i]].uid,
-					  &troubles[i], err);
+	for (size_t i = 0; i < plan->n_retrieve && r == 0; i++) {
+		const struct plan_item *item = &plan->items[plan->retrieve[i]];
+
+		r = journal_get_trouble(s->job->journal, item->uid,
+					item->list_size, &troubles[i], err);
+	}
 	if (r == 0)
-		r = plan_put_last(plan, troubles, err);
+		r = plan_put_last(plan, troubles, now_sec, err);
 	free(troubles);
 	return r;
 }
 
-/* What the plan settles at once, for the visit's last commit. */
-static int note_plan(struct session *s, struct error *err)
+/* A disk that is full stays quiet: what does not fit is not asked for. */
+static void leave_out_unfit(struct session *s)
 {
-	for (size_t i = 0; i < s->plan.n_items; i++) {
-		if (s->plan.items[i].action != PLAN_KEEP)
-			continue;
-		s->report->kept++;
-		if (delivery_note_used(s->delivery, s->plan.items[i].row_id,
-				       err) < 0)
+	uint64_t free_bytes = maildir_free_bytes(s->job->maildir);
+
+	plan_fit(&s->plan,
+		 free_bytes - MIN(free_bytes, (uint64_t)FREE_KEPT_BYTES));
+}
+
+/* What the fetched messages are compared with. */
+static int load_known(struct session *s, struct error *err)
+{
+	if (known_new(&s->known, err) < 0)
+		return -1;
+	for (size_t i = 0; i < s->plan.n_loose; i++) {
+		const struct plan_loose *loose = &s->plan.loose[i];
+		struct known_row row = {
+			.id = loose->row->id,
+			.uid = loose->row->uid,
+			.has_own_uid_only = loose->row->state ==
+					    JOURNAL_DELETED,
+			.is_absent = loose->is_absent,
+		};
+
+		if (journal_get_digest(s->job->journal, row.id, row.digest,
+				       err) < 0 ||
+		    known_add(s->known, &row, err) < 0)
 			return -1;
 	}
+	delivery_compare_with(s->delivery, s->known);
+	return 0;
+}
+
+/* What the plan settles at once. */
+static void note_plan(struct session *s)
+{
+	for (size_t i = 0; i < s->plan.n_items; i++)
+		s->report->kept += s->plan.items[i].action == PLAN_KEEP;
+	if (s->plan.n_put_off > 0)
+		notes_add(s->job->notes, LOG_INFO,
+			  "messages left for another day, since they failed "
+			  "in %u visits: %zu",
+			  PLAN_TROUBLES_MAX, s->plan.n_put_off);
 	if (s->listing.is_complete)
 		delivery_note_listing(s->delivery);
 	else
 		notes_add(s->job->notes, LOG_WARNING,
 			  "the server's listing is incomplete or malformed: "
 			  "what it leaves out is left alone");
-	return delivery_note_gone(s->delivery, s->plan.gone, s->plan.n_gone,
-				  err);
 }
 
 static int list_and_plan(struct session *s, struct error *err)
 {
-	_cleanup_(journal_rows_done) struct journal_rows rows = { 0 };
 	const struct plan_input input = {
 		.listing = &s->listing,
-		.rows = &rows,
+		.rows = &s->rows,
 		.keeps_mail = s->job->account->keep == KEEP_FOREVER,
 	};
 
 	s->report->step = STEP_LIST;
 	if (listing_read(s->pop3, &s->listing, err) < 0 ||
-	    journal_load(s->job->journal, &rows, err) < 0 ||
-	    check_uids(s, &rows, err) < 0 ||
-	    plan_make(&input, &s->plan, err) < 0 ||
-	    put_troubles_last(s, err) < 0)
+	    journal_load(s->job->journal, &s->rows, err) < 0 ||
+	    check_uids(s, err) < 0 || plan_make(&input, &s->plan, err) < 0 ||
+	    put_troubles_last(s, err) < 0 || load_known(s, err) < 0)
 		return -1;
-	return note_plan(s, err);
+	leave_out_unfit(s);
+	note_plan(s);
+	return 0;
 }
 
 static int fetch(struct session *s, struct error *err)
@@ -260,12 +307,43 @@ static int fetch(struct session *s, struct error *err)
 	return fetch_run(&job, s->report, err);
 }
 
+static void note_renamed(struct session *s)
+{
+	unsigned n_renamed = known_count_renamed(s->known);
+
+	if (n_renamed > 0)
+		notes_add(s->job->notes, LOG_WARNING,
+			  "the server gave new UIDs to messages that it had "
+			  "before; known by their contents: %u",
+			  n_renamed);
+}
+
+/* What fits has been fetched. */
+static int check_room(struct session *s, struct error *err)
+{
+	char unfit[SIZE_TEXT_MAX], room[SIZE_TEXT_MAX];
+
+	if (s->plan.n_unfit == 0)
+		return 0;
+	s->report->step = STEP_DELIVER;
+	return error_set(
+		err, ERROR_LOCAL,
+		"no room in %s: messages left on the server: %zu, of %s; "
+		"free: %s",
+		s->job->maildir->path, s->plan.n_unfit,
+		text_format_size(unfit, sizeof(unfit), s->plan.unfit_bytes),
+		text_format_size(room, sizeof(room),
+				 maildir_free_bytes(s->job->maildir)));
+}
+
 static int visit(struct session *s, struct error *err)
 {
 	if (greet(s, err) < 0 || ask_capa(s, err) < 0 || secure(s, err) < 0 ||
-	    log_in(s, err) < 0 || list_and_plan(s, err) < 0)
+	    log_in(s, err) < 0 || list_and_plan(s, err) < 0 ||
+	    fetch(s, err) < 0)
 		return -1;
-	return fetch(s, err);
+	note_renamed(s);
+	return check_room(s, err);
 }
 
 /*
@@ -283,6 +361,15 @@ static void leave(struct session *s)
 	stream_shutdown(stream);
 }
 
+/* What is not recorded is deleted without a RETR when it is listed again. */
+static void record_deleted(struct session *s)
+{
+	struct error err = { 0 };
+
+	if (delivery_record_deleted(s->delivery, &err) < 0)
+		notes_add(s->job->notes, LOG_WARNING, "%s", err.text);
+}
+
 /* A reply that is lost or bad costs nothing: the next UIDL tells. */
 static void quit(struct session *s)
 {
@@ -290,8 +377,10 @@ static void quit(struct session *s)
 
 	stream_set_deadline(pop3_stream(s->pop3),
 			    s->job->account->stop_timeout_usec);
-	if (pop3_quit(s->pop3, &err) == 0)
+	if (pop3_quit(s->pop3, &err) == 0) {
+		record_deleted(s);
 		return;
+	}
 	notes_add(s->job->notes,
 		  s->report->deleted > 0 ? LOG_WARNING : LOG_INFO,
 		  "QUIT: %s; what is still on the server then is deleted at "

@@ -66,6 +66,7 @@ unit_tests = \
 	tests/unit/test-error \
 	tests/unit/test-fetch \
 	tests/unit/test-journal \
+	tests/unit/test-known \
 	tests/unit/test-listing \
 	tests/unit/test-log \
 	tests/unit/test-login \
@@ -265,6 +266,7 @@ dist_noinst_DATA += \
 	tests/scripts/uid-duplicates.pop3 \
 	tests/scripts/uid-empty.pop3 \
 	tests/scripts/uid-odd.pop3 \
+	tests/scripts/uid-reused-at-once.pop3 \
 	tests/scripts/uidl-bad-lines.pop3 \
 	tests/scripts/uidl-not-in-capa.pop3 \
 	tests/scripts/uidl-refused-once-kept.pop3 \

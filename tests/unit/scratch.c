@@ -143,8 +143,39 @@ void store_make(struct store *ret)
 	store_reopen(ret);
 }
 
+static void forget_known(struct store *store)
+{
+	known_free(&store->known);
+	journal_rows_done(&store->rows);
+}
+
+struct known *store_know(struct store *store, bool are_absent)
+{
+	struct error err = { 0 };
+
+	forget_known(store);
+	ck_assert_int_eq(known_new(&store->known, &err), 0);
+	ck_assert_int_eq(journal_load(store->journal, &store->rows, &err), 0);
+	for (size_t i = 0; i < store->rows.n_rows; i++) {
+		const struct journal_row *row = &store->rows.rows[i];
+		struct known_row known = {
+			.id = row->id,
+			.uid = row->uid,
+			.has_own_uid_only = row->state == JOURNAL_DELETED,
+			.is_absent = are_absent,
+		};
+
+		ck_assert_int_eq(journal_get_digest(store->journal, row->id,
+						    known.digest, &err),
+				 0);
+		ck_assert_int_eq(known_add(store->known, &known, &err), 0);
+	}
+	return store->known;
+}
+
 void store_close(struct store *store)
 {
+	forget_known(store);
 	maildir_done(&store->maildir);
 	journal_close(&store->journal);
 }

@@ -5,6 +5,7 @@
 
 #include "base.h"
 #include "journal.h"
+#include "known.h"
 #include "maildir.h"
 
 #define SCRATCH_PATH_MAX 256
@@ -32,8 +33,12 @@ struct store {
 	char state[SCRATCH_PATH_MAX + 8];
 	struct journal *journal;
 	struct maildir maildir;
+	struct journal_rows rows; /* since store_know */
+	struct known *known;
 };
 
 void store_make(struct store *ret);   /* new and empty, and opened */
 void store_close(struct store *store);
 void store_reopen(struct store *store);
+/* As a visit does whose listing accounts for no row, or lacks them all. */
+struct known *store_know(struct store *store, bool are_absent);

@@ -135,14 +135,12 @@ static void make_text(char ret[TEXT_MAX], unsigned which)
 
 /* Message which, whose UID is uid, as the item'th of the plan. */
 static int add(struct delivery *delivery, unsigned which, const char *uid,
-	       bool is_compared, struct error *err)
+	       struct error *err)
 {
 	const struct delivery_message message = {
 		.item = which,
-		.rank = which,
 		.uid = { uid, strlen(uid) },
 		.list_size = 100 + (int64_t)which,
-		.is_compared = is_compared,
 	};
 	char text[TEXT_MAX];
 
@@ -160,17 +158,7 @@ static void add_ok(struct delivery *delivery, unsigned which, const char *uid)
 {
 	struct error err = { 0 };
 
-	ck_assert_msg(add(delivery, which, uid, false, &err) == 0, "%s",
-		      err.text);
-}
-
-static void compare_ok(struct delivery *delivery, unsigned which,
-		       const char *uid)
-{
-	struct error err = { 0 };
-
-	ck_assert_msg(add(delivery, which, uid, true, &err) == 0, "%s",
-		      err.text);
+	ck_assert_msg(add(delivery, which, uid, &err) == 0, "%s", err.text);
 }
 
 static void close_ok(struct delivery *delivery)
@@ -193,9 +181,10 @@ static const char *take_deletable(struct delivery *delivery)
 {
 	static char text[256];
 	size_t item, len = 0;
+	int64_t row_id;
 
 	text[0] = '\0';
-	while (delivery_next_deletable(delivery, &item))
+	while (delivery_next_deletable(delivery, &item, &row_id))
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%zu ",
 					item);
 	return text;
@@ -212,12 +201,10 @@ static const char *describe_rows(struct journal *journal)
 	text[0] = '\0';
 	ck_assert_int_eq(journal_load(journal, &rows, &err), 0);
 	for (size_t i = 0; i < rows.n_rows; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len,
-					"%.*s:%d:%d ",
-					(int)rows.rows[i].uid.len,
-					rows.rows[i].uid.data,
-					(int)rows.rows[i].state,
-					(int)rows.rows[i].list_size);
+		len += (size_t)snprintf(
+			text + len, sizeof(text) - len, "%.*s:%d:%d ",
+			(int)rows.rows[i].uid.len, rows.rows[i].uid.data,
+			(int)rows.rows[i].state, (int)rows.rows[i].list_size);
 	return text;
 }
 
@@ -349,29 +336,7 @@ START_TEST(an_abandoned_message_leaves_the_batch_alone)
 }
 END_TEST
 
-START_TEST(what_is_in_doubt_is_unlinked_from_its_rank_on)
-{
-	struct store store;
-	struct delivery *delivery;
-
-	store_make(&store);
-	delivery = open_delivery(&store);
-	add_ok(delivery, 1, "A");
-	add_ok(delivery, 2, "B");
-	add_ok(delivery, 3, "C");
-	delivery_void_from(delivery, 2);
-	ck_assert_uint_eq(delivery_open_count(delivery), 1);
-	check_mail(&store, 1, 0);
-	close_ok(delivery);
-	finish_ok(delivery);
-	ck_assert_str_eq(describe_rows(store.journal), "A:2:101 ");
-	ck_assert_str_eq(take_deletable(delivery), "1 ");
-	delivery_free(&delivery);
-	store_close(&store);
-}
-END_TEST
-
-START_TEST(an_open_batch_void_in_full_leaves_the_one_before)
+START_TEST(an_open_batch_in_doubt_is_unlinked_and_leaves_the_one_before)
 {
 	struct store store;
 	struct delivery *delivery;
@@ -381,7 +346,7 @@ START_TEST(an_open_batch_void_in_full_leaves_the_one_before)
 	add_ok(delivery, 1, "A");
 	close_ok(delivery);
 	add_ok(delivery, 2, "B");
-	delivery_void_from(delivery, 0);
+	delivery_void_batch(delivery);
 	close_ok(delivery);
 	finish_ok(delivery);
 	ck_assert_str_eq(take_deletable(delivery), "1 ");
@@ -390,6 +355,14 @@ START_TEST(an_open_batch_void_in_full_leaves_the_one_before)
 	store_close(&store);
 }
 END_TEST
+
+static struct delivery *open_comparing(struct store *store)
+{
+	struct delivery *delivery = open_delivery(store);
+
+	delivery_compare_with(delivery, store_know(store, false));
+	return delivery;
+}
 
 /* A row DELIVERED with the contents of message 1, as of an earlier visit. */
 static void deliver_before(struct store *store, const char *uid)
@@ -409,8 +382,8 @@ START_TEST(the_same_contents_are_not_delivered_twice)
 
 	store_make(&store);
 	deliver_before(&store, "A");
-	delivery = open_delivery(&store);
-	compare_ok(delivery, 101, "A");
+	delivery = open_comparing(&store);
+	add_ok(delivery, 101, "A");
 	ck_assert_uint_eq(delivery_open_count(delivery), 1);
 	close_ok(delivery);
 	ck_assert_str_eq(take_deletable(delivery), "");
@@ -424,23 +397,21 @@ START_TEST(the_same_contents_are_not_delivered_twice)
 }
 END_TEST
 
-START_TEST(a_gone_message_that_came_back_is_recorded_again)
+START_TEST(a_message_that_is_absent_is_gone_until_it_comes_back)
 {
-	_cleanup_(journal_rows_done) struct journal_rows rows = { 0 };
 	struct store store;
 	struct delivery *delivery;
-	struct error err = { 0 };
 
 	store_make(&store);
 	deliver_before(&store, "A");
-	ck_assert_int_eq(journal_load(store.journal, &rows, &err), 0);
 	delivery = open_delivery(&store);
-	ck_assert_int_eq(delivery_note_gone(delivery, &rows.rows[0].id, 1,
-					    &err),
-			 0);
+	delivery_compare_with(delivery, store_know(&store, true));
 	finish_ok(delivery);
 	ck_assert_str_eq(describe_rows(store.journal), "A:3:101 ");
-	compare_ok(delivery, 101, "A");
+	delivery_free(&delivery);
+
+	delivery = open_comparing(&store);
+	add_ok(delivery, 101, "A");
 	close_ok(delivery);
 	finish_ok(delivery);
 	ck_assert_str_eq(describe_rows(store.journal), "A:2:201 ");
@@ -458,8 +429,8 @@ START_TEST(other_contents_under_a_known_uid_are_delivered)
 
 	store_make(&store);
 	deliver_before(&store, "A");
-	delivery = open_delivery(&store);
-	compare_ok(delivery, 2, "A");
+	delivery = open_comparing(&store);
+	add_ok(delivery, 2, "A");
 	close_ok(delivery);
 	finish_ok(delivery);
 	ck_assert_str_eq(describe_rows(store.journal), "A:2:101 A:2:102 ");
@@ -469,7 +440,8 @@ START_TEST(other_contents_under_a_known_uid_are_delivered)
 }
 END_TEST
 
-START_TEST(the_same_contents_under_another_uid_are_delivered)
+/* The server lost its UIDs and gave all messages new ones. */
+START_TEST(the_same_contents_under_another_uid_are_the_same_message)
 {
 	struct store store;
 	struct delivery *delivery;
@@ -477,11 +449,74 @@ START_TEST(the_same_contents_under_another_uid_are_delivered)
 	store_make(&store);
 	deliver_before(&store, "A");
 	delivery = open_delivery(&store);
-	compare_ok(delivery, 101, "B");
+	delivery_compare_with(delivery, store_know(&store, true));
+	add_ok(delivery, 101, "B");
+	add_ok(delivery, 201, "C"); /* one row is one message */
 	close_ok(delivery);
 	finish_ok(delivery);
+	ck_assert_str_eq(describe_rows(store.journal), "B:2:201 C:2:301 ");
+	ck_assert_str_eq(take_deletable(delivery), "101 201 ");
 	check_mail(&store, 0, 2);
 	delivery_free(&delivery);
+	store_close(&store);
+}
+END_TEST
+
+static void delete_as_told(struct delivery *delivery)
+{
+	struct error err = { 0 };
+	int64_t row_id;
+	size_t item;
+
+	while (delivery_next_deletable(delivery, &item, &row_id))
+		ck_assert_int_eq(delivery_note_deleted(delivery, row_id, &err),
+				 0);
+	ck_assert_msg(delivery_record_deleted(delivery, &err) == 0, "%s",
+		      err.text);
+}
+
+START_TEST(what_the_server_deleted_is_another_message_under_another_uid)
+{
+	struct store store;
+	struct delivery *delivery = NULL;
+
+	store_make(&store);
+	delivery = open_delivery(&store);
+	add_ok(delivery, 1, "A");
+	close_ok(delivery);
+	finish_ok(delivery);
+	delete_as_told(delivery);
+	delivery_free(&delivery);
+	ck_assert_str_eq(describe_rows(store.journal), "A:4:101 ");
+
+	delivery = open_comparing(&store);
+	add_ok(delivery, 101, "B");
+	close_ok(delivery);
+	finish_ok(delivery);
+	ck_assert_str_eq(describe_rows(store.journal), "A:4:101 B:2:201 ");
+	check_mail(&store, 0, 2);
+	delivery_free(&delivery);
+	store_close(&store);
+}
+END_TEST
+
+START_TEST(what_it_only_said_to_have_deleted_is_known_and_its_word_no_more)
+{
+	struct store store;
+	struct delivery *delivery = NULL;
+
+	store_make(&store);
+	for (unsigned i = 0; i < 2; i++) {
+		delivery = open_comparing(&store);
+		add_ok(delivery, 1, "A");
+		close_ok(delivery);
+		finish_ok(delivery);
+		delete_as_told(delivery);
+		ck_assert_str_eq(describe_rows(store.journal),
+				 i == 0 ? "A:4:101 " : "A:2:101 ");
+		check_mail(&store, 0, 1);
+		delivery_free(&delivery);
+	}
 	store_close(&store);
 }
 END_TEST
@@ -494,10 +529,10 @@ START_TEST(each_row_stands_for_one_copy_in_one_batch)
 
 	store_make(&store);
 	deliver_before(&store, "");
-	delivery = open_delivery(&store);
-	compare_ok(delivery, 101, "");
-	compare_ok(delivery, 201, "");
-	compare_ok(delivery, 301, "");
+	delivery = open_comparing(&store);
+	add_ok(delivery, 101, "");
+	add_ok(delivery, 201, "");
+	add_ok(delivery, 301, "");
 	close_ok(delivery);
 	finish_ok(delivery);
 	ck_assert_str_eq(take_deletable(delivery), "101 201 301 ");
@@ -515,38 +550,16 @@ START_TEST(each_row_stands_for_one_copy_across_batches)
 
 	store_make(&store);
 	deliver_before(&store, "");
-	delivery = open_delivery(&store);
-	compare_ok(delivery, 101, "");
+	delivery = open_comparing(&store);
+	add_ok(delivery, 101, "");
 	close_ok(delivery);
-	compare_ok(delivery, 201, "");
+	add_ok(delivery, 201, "");
 	close_ok(delivery);
-	compare_ok(delivery, 301, "");
+	add_ok(delivery, 301, "");
 	close_ok(delivery);
 	finish_ok(delivery);
 	ck_assert_str_eq(take_deletable(delivery), "101 201 301 ");
 	check_mail(&store, 0, 3);
-	delivery_free(&delivery);
-	store_close(&store);
-}
-END_TEST
-
-START_TEST(a_row_that_a_kept_message_took_is_no_match)
-{
-	_cleanup_(journal_rows_done) struct journal_rows rows = { 0 };
-	struct store store;
-	struct delivery *delivery;
-	struct error err = { 0 };
-
-	store_make(&store);
-	deliver_before(&store, "A");
-	ck_assert_int_eq(journal_load(store.journal, &rows, &err), 0);
-	delivery = open_delivery(&store);
-	ck_assert_int_eq(delivery_note_used(delivery, rows.rows[0].id, &err),
-			 0);
-	compare_ok(delivery, 101, "A");
-	close_ok(delivery);
-	finish_ok(delivery);
-	check_mail(&store, 0, 2);
 	delivery_free(&delivery);
 	store_close(&store);
 }
@@ -614,8 +627,8 @@ static const struct {
 	{ "the first file cannot be synced: void", 1, 0, 1, "A:2:101 ", "1 " },
 	{ "the second file cannot be synced: void", 2, 0, 1, "A:2:101 ", "1 " },
 	{ "tmp cannot be synced: void", 3, 0, 1, "A:2:101 ", "1 " },
-	{ "the commit fails: the files stay for recovery", 4, 2, 1,
-	  "A:2:101 ", "1 " },
+	{ "the commit fails: the files stay for recovery", 4, 2, 1, "A:2:101 ",
+	  "1 " },
 	{ "the first rename fails: left to recovery", 5, 2, 1,
 	  "A:2:101 B:1:102 C:1:103 ", "1 " },
 	{ "the second rename fails: left to recovery", 6, 1, 2,
@@ -746,36 +759,39 @@ START_TEST(a_batch_is_due_by_number_bytes_or_time)
 }
 END_TEST
 
+static uint32_t count_trouble(struct store *store, const char *uid,
+			      int64_t list_size)
+{
+	struct journal_trouble trouble = { .times = 99 };
+	struct error err = { 0 };
+
+	ck_assert_int_eq(journal_get_trouble(store->journal,
+					     (struct bytes){ uid, strlen(uid) },
+					     list_size, &trouble, &err),
+			 0);
+	return trouble.times;
+}
+
 START_TEST(trouble_is_remembered_until_the_message_is_delivered)
 {
-	const struct bytes uid = { "A", 1 };
 	struct store store;
 	struct delivery *delivery;
-	struct error err = { 0 };
-	uint32_t count = 99;
 
 	store_make(&store);
 	delivery = open_delivery(&store);
-	delivery_note_trouble(delivery, uid);
-	delivery_note_trouble(delivery, (struct bytes){ "", 0 });
+	delivery_note_trouble(delivery, (struct bytes){ "A", 1 }, 1);
+	delivery_note_trouble(delivery, (struct bytes){ "", 0 }, 102);
 	finish_ok(delivery);
-	ck_assert_int_eq(journal_trouble_count(store.journal, uid, &count,
-					       &err),
-			 0);
-	ck_assert_uint_eq(count, 1);
-	ck_assert_int_eq(journal_trouble_count(store.journal,
-					       (struct bytes){ "", 0 }, &count,
-					       &err),
-			 0);
-	ck_assert_uint_eq(count, 0);
+	ck_assert_uint_eq(count_trouble(&store, "A", 101), 1);
+	ck_assert_uint_eq(count_trouble(&store, "", 102), 1);
+	ck_assert_uint_eq(count_trouble(&store, "", 103), 0);
 
 	add_ok(delivery, 1, "A");
+	add_ok(delivery, 2, "");
 	close_ok(delivery);
 	finish_ok(delivery);
-	ck_assert_int_eq(journal_trouble_count(store.journal, uid, &count,
-					       &err),
-			 0);
-	ck_assert_uint_eq(count, 0);
+	ck_assert_uint_eq(count_trouble(&store, "A", 101), 0);
+	ck_assert_uint_eq(count_trouble(&store, "", 102), 0);
 	delivery_free(&delivery);
 	store_close(&store);
 }
@@ -793,23 +809,24 @@ static bool *deleted; /* shared with the child: what the server deleted */
 
 static void send_deletes(struct delivery *delivery)
 {
+	int64_t row_id;
 	size_t item;
 
-	while (delivery_next_deletable(delivery, &item))
+	while (delivery_next_deletable(delivery, &item, &row_id))
 		deleted[item] = true;
 }
 
 /* As a visit does: the first failure ends the sending, never the recording. */
 static int visit(struct store *store, struct error *err)
 {
-	struct delivery *delivery = open_delivery(store);
+	struct delivery *delivery = open_comparing(store);
 	struct error late = { 0 };
 	int r = 0;
 
 	for (unsigned i = 0; i < N_SWEPT && r == 0; i++) {
 		if (deleted[i])
 			continue;
-		r = add(delivery, i, swept_uids[i], true, err);
+		r = add(delivery, i, swept_uids[i], err);
 		if (r == 0 && delivery_open_count(delivery) == 2)
 			r = delivery_close_batch(delivery, err);
 		if (r == 0)
@@ -860,9 +877,10 @@ static unsigned count_copies(const struct store *store, unsigned which)
 static void check_swept(struct store *store, const char *what, unsigned at)
 {
 	for (unsigned i = 0; i < N_SWEPT; i++)
-		ck_assert_msg(!deleted[i] || count_copies(store, i) == 1,
-			      "%s step %u: message %u is deleted and %u times there",
-			      what, at, i, count_copies(store, i));
+		ck_assert_msg(
+			!deleted[i] || count_copies(store, i) == 1,
+			"%s step %u: message %u is deleted and %u times there",
+			what, at, i, count_copies(store, i));
 	ck_assert_msg(recover_and_visit(store) == 0, "%s step %u", what, at);
 	for (unsigned i = 0; i < N_SWEPT; i++)
 		ck_assert_msg(deleted[i] && count_copies(store, i) == 1,
@@ -955,8 +973,9 @@ static void add_order(TCase *tcase)
 	tcase_add_test(tcase, nothing_delivered_flushes_nothing);
 	tcase_add_test(tcase, what_was_not_closed_is_unlinked);
 	tcase_add_test(tcase, an_abandoned_message_leaves_the_batch_alone);
-	tcase_add_test(tcase, what_is_in_doubt_is_unlinked_from_its_rank_on);
-	tcase_add_test(tcase, an_open_batch_void_in_full_leaves_the_one_before);
+	tcase_add_test(
+		tcase,
+		an_open_batch_in_doubt_is_unlinked_and_leaves_the_one_before);
 	tcase_add_test(tcase, a_batch_is_due_by_number_bytes_or_time);
 	tcase_add_test(tcase,
 		       trouble_is_remembered_until_the_message_is_delivered);
@@ -965,13 +984,20 @@ static void add_order(TCase *tcase)
 static void add_compared(TCase *tcase)
 {
 	tcase_add_test(tcase, the_same_contents_are_not_delivered_twice);
-	tcase_add_test(tcase, a_gone_message_that_came_back_is_recorded_again);
-	tcase_add_test(tcase, other_contents_under_a_known_uid_are_delivered);
 	tcase_add_test(tcase,
-		       the_same_contents_under_another_uid_are_delivered);
+		       a_message_that_is_absent_is_gone_until_it_comes_back);
+	tcase_add_test(tcase, other_contents_under_a_known_uid_are_delivered);
+	tcase_add_test(
+		tcase,
+		the_same_contents_under_another_uid_are_the_same_message);
+	tcase_add_test(
+		tcase,
+		what_the_server_deleted_is_another_message_under_another_uid);
+	tcase_add_test(
+		tcase,
+		what_it_only_said_to_have_deleted_is_known_and_its_word_no_more);
 	tcase_add_test(tcase, each_row_stands_for_one_copy_in_one_batch);
 	tcase_add_test(tcase, each_row_stands_for_one_copy_across_batches);
-	tcase_add_test(tcase, a_row_that_a_kept_message_took_is_no_match);
 }
 
 static void add_failures(TCase *tcase)
@@ -982,8 +1008,7 @@ static void add_failures(TCase *tcase)
 	tcase_add_loop_test(tcase,
 			    a_failed_step_never_makes_its_batch_deletable, 0,
 			    (int)ARRAY_SIZE(failure_cases));
-	tcase_add_test(tcase,
-		       a_last_commit_that_fails_makes_nothing_deletable);
+	tcase_add_test(tcase, a_last_commit_that_fails_makes_nothing_deletable);
 	tcase_add_test(tcase, a_name_that_exists_in_new_is_not_overwritten);
 	tcase_add_test(tcase, a_death_at_any_step_loses_and_doubles_nothing);
 	tcase_add_test(tcase, a_failure_at_any_step_loses_and_doubles_nothing);

@@ -267,12 +267,13 @@ START_TEST(a_visit_that_changes_nothing_writes_and_flushes_nothing)
 	ck_assert_uint_eq(count_rows(journal), 1);
 	begin(journal);
 	set_state(journal, id, JOURNAL_DELIVERED);
-	ck_assert_int_eq(journal_confirm(journal, id, 120, &err), 0);
+	ck_assert_int_eq(journal_confirm(journal, id, as_bytes("a"), 120, &err),
+			 0);
 	ck_assert_int_eq(journal_set_fact(journal, JOURNAL_REFUSED_AT, 7, &err),
 			 0);
 	ck_assert_int_eq(
 		journal_set_fact(journal, JOURNAL_APOP_REFUSED, 0, &err), 0);
-	ck_assert_int_eq(journal_clear_trouble(journal, as_bytes("a"), &err),
+	ck_assert_int_eq(journal_clear_trouble(journal, as_bytes("a"), 1, &err),
 			 0);
 	ck_assert_int_eq(journal_count_listing(journal, now_sec + 9, &err), 0);
 	commit(journal);
@@ -757,12 +758,14 @@ START_TEST(a_row_can_be_confirmed_renamed_and_forgotten)
 	begin(journal);
 	id = stage(journal, as_bytes("a"), 1);
 	set_state(journal, id, JOURNAL_GONE);
-	ck_assert_int_eq(journal_confirm(journal, id, 4711, &err), 0);
+	ck_assert_int_eq(
+		journal_confirm(journal, id, as_bytes("b"), 4711, &err), 0);
 	ck_assert_int_eq(journal_set_base(journal, id, "another", &err), 0);
 	commit(journal);
 	row = load_only_row(journal, &rows);
 	ck_assert_int_eq(row.state, JOURNAL_DELIVERED);
 	ck_assert_int_eq(row.list_size, 4711);
+	ck_assert(row.uid.len == 1 && row.uid.data[0] == 'b');
 	ck_assert_str_eq(row.base, "another");
 	journal_rows_done(&rows);
 
@@ -787,41 +790,94 @@ START_TEST(a_row_can_be_confirmed_renamed_and_forgotten)
 }
 END_TEST
 
-static int64_t find_digest(struct journal *journal, const char *uid,
-			   uint8_t filling, const int64_t *used, size_t n_used)
+START_TEST(a_row_tells_its_digest)
 {
-	uint8_t digest[DIGEST_SIZE];
-	struct error err = { 0 };
-	int64_t id = -1;
-
-	memset(digest, filling, sizeof(digest));
-	ck_assert_int_eq(journal_find_digest(journal, as_bytes(uid), digest,
-					     used, n_used, &id, &err),
-			 0);
-	return id;
-}
-
-START_TEST(contents_are_found_among_the_rows_of_a_uid_less_those_used)
-{
-	static const char *const uids[] = { "", "a" };
-	const char *uid = uids[_i];
 	struct journal *journal = open_journal();
-	int64_t ids[4];
+	uint8_t expected[DIGEST_SIZE], digest[DIGEST_SIZE];
+	struct error err = { 0 };
+	int64_t id;
 
 	begin(journal);
-	ids[0] = stage(journal, as_bytes(uid), 7);
-	ids[1] = stage(journal, as_bytes(uid), 8);
-	ids[2] = stage(journal, as_bytes(uid), 7);
-	ids[3] = stage(journal, as_bytes("other"), 9);
-	set_state(journal, ids[2], JOURNAL_GONE);
+	(void)stage(journal, as_bytes("a"), 6);
+	id = stage(journal, as_bytes("b"), 7);
 	commit(journal);
+	memset(expected, 7, sizeof(expected));
+	ck_assert_int_eq(journal_get_digest(journal, id, digest, &err), 0);
+	ck_assert_mem_eq(digest, expected, DIGEST_SIZE);
+	ck_assert_int_eq(journal_get_digest(journal, id + 1, digest, &err), -1);
+	journal_close(&journal);
+}
+END_TEST
 
-	ck_assert_int_eq(find_digest(journal, uid, 7, NULL, 0), ids[0]);
-	ck_assert_int_eq(find_digest(journal, uid, 7, ids, 1), ids[2]);
-	ck_assert_int_eq(find_digest(journal, uid, 7, ids, 3), 0);
-	ck_assert_int_eq(find_digest(journal, uid, 8, ids, 1), ids[1]);
-	ck_assert_int_eq(find_digest(journal, uid, 9, NULL, 0), 0);
-	ck_assert_int_eq(find_digest(journal, "other", 9, NULL, 0), ids[3]);
+START_TEST(a_row_confirmed_under_another_uid_is_one_more_of_that_uid)
+{
+	struct journal *journal = open_journal();
+	struct journal_rows rows = { 0 };
+	struct error err = { 0 };
+	int64_t id;
+
+	begin(journal);
+	id = stage(journal, as_bytes("a"), 1);
+	(void)stage(journal, as_bytes("b"), 2);
+	ck_assert_int_eq(journal_confirm(journal, id, as_bytes("b"), 9, &err),
+			 0);
+	commit(journal);
+	ck_assert_int_eq(journal_load(journal, &rows, &err), 0);
+	ck_assert_uint_eq(rows.n_rows, 2);
+	ck_assert_uint_eq(rows.rows[1].occurrence, 2);
+	ck_assert_int_eq(rows.rows[1].id, id);
+	journal_rows_done(&rows);
+	journal_close(&journal);
+}
+END_TEST
+
+static enum journal_state state_of_only_row(struct journal *journal)
+{
+	struct journal_rows rows;
+	struct journal_row row = load_only_row(journal, &rows);
+
+	journal_rows_done(&rows);
+	return row.state;
+}
+
+/* n_flushes counts those of the whole process. */
+START_TEST(what_the_server_deleted_is_recorded_without_a_flush)
+{
+	struct journal *journal = open_journal();
+	int64_t id = stage_alone(journal, "a");
+	struct error err = { 0 };
+
+	n_flushes = 0;
+	ck_assert_msg(journal_record_deleted(journal, &id, 1, &err) == 0, "%s",
+		      err.text);
+	ck_assert_uint_eq(n_flushes, 0);
+	ck_assert_int_eq(state_of_only_row(journal), JOURNAL_DELETED);
+
+	begin(journal);
+	set_state(journal, id, JOURNAL_GONE);
+	commit(journal);
+	ck_assert_msg(n_flushes > 0, "later commits are flushed again");
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(a_server_that_kept_what_it_said_it_deleted_is_not_believed)
+{
+	struct journal *journal = open_journal();
+	int64_t id = stage_alone(journal, "a");
+	struct error err = { 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(journal_record_deleted(journal, &id, 1, &err),
+				 0);
+		ck_assert_int_eq(state_of_only_row(journal),
+				 i == 0 ? JOURNAL_DELETED : JOURNAL_DELIVERED);
+		begin(journal);
+		ck_assert_int_eq(
+			journal_confirm(journal, id, as_bytes("a"), 1, &err),
+			0);
+		commit(journal);
+	}
 	journal_close(&journal);
 }
 END_TEST
@@ -843,7 +899,7 @@ START_TEST(nothing_is_written_outside_a_transaction)
 	ck_assert_int_eq(journal_set_fact(journal, JOURNAL_REFUSED_AT, 1, &err),
 			 -1);
 	ck_assert_int_eq(journal_count_listing(journal, 1, &err), -1);
-	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), &err),
+	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), 1, &err),
 			 -1);
 	ck_assert_int_eq(journal_commit(journal, &err), -1);
 	ck_assert_int_eq(err.kind, ERROR_LOCAL);
@@ -1088,11 +1144,12 @@ END_TEST
 static uint32_t trouble_count(struct journal *journal, const char *uid)
 {
 	struct error err = { 0 };
-	uint32_t times = 99;
+	struct journal_trouble trouble = { .times = 99 };
 
 	ck_assert_int_eq(
-		journal_trouble_count(journal, as_bytes(uid), &times, &err), 0);
-	return times;
+		journal_get_trouble(journal, as_bytes(uid), 1, &trouble, &err),
+		0);
+	return trouble.times;
 }
 
 START_TEST(troubles_are_counted_by_uid)
@@ -1101,9 +1158,12 @@ START_TEST(troubles_are_counted_by_uid)
 	struct error err = { 0 };
 
 	begin(journal);
-	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), &err), 0);
-	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), &err), 0);
-	ck_assert_int_eq(journal_note_trouble(journal, as_bytes(""), &err), 0);
+	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), 1, &err),
+			 0);
+	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), 1, &err),
+			 0);
+	ck_assert_int_eq(journal_note_trouble(journal, as_bytes(""), 1, &err),
+			 0);
 	commit(journal);
 	journal_close(&journal);
 
@@ -1112,7 +1172,7 @@ START_TEST(troubles_are_counted_by_uid)
 	ck_assert_uint_eq(trouble_count(journal, ""), 1);
 	ck_assert_uint_eq(trouble_count(journal, "b"), 0);
 	begin(journal);
-	ck_assert_int_eq(journal_clear_trouble(journal, as_bytes("a"), &err),
+	ck_assert_int_eq(journal_clear_trouble(journal, as_bytes("a"), 1, &err),
 			 0);
 	commit(journal);
 	ck_assert_uint_eq(trouble_count(journal, "a"), 0);
@@ -1188,10 +1248,15 @@ static void add_row_tests(TCase *tcase)
 	tcase_add_test(tcase, an_occurrence_is_not_given_twice);
 	tcase_add_test(tcase, only_staged_rows_are_left_to_recovery);
 	tcase_add_test(tcase, a_row_can_be_confirmed_renamed_and_forgotten);
-	tcase_add_loop_test(
+	tcase_add_test(tcase, a_row_tells_its_digest);
+	tcase_add_test(
 		tcase,
-		contents_are_found_among_the_rows_of_a_uid_less_those_used, 0,
-		2);
+		a_row_confirmed_under_another_uid_is_one_more_of_that_uid);
+	tcase_add_test(tcase,
+		       what_the_server_deleted_is_recorded_without_a_flush);
+	tcase_add_test(
+		tcase,
+		a_server_that_kept_what_it_said_it_deleted_is_not_believed);
 }
 
 static void add_transaction_tests(TCase *tcase)
@@ -1214,8 +1279,7 @@ static void add_memory_tests(TCase *tcase)
 			    a_gone_row_is_dropped_after_both_days_and_listings,
 			    0, (int)ARRAY_SIZE(gone_cases));
 	tcase_add_test(tcase, an_idle_account_counts_one_listing_a_day);
-	tcase_add_test(tcase,
-		       a_busy_account_counts_one_listing_a_day_too);
+	tcase_add_test(tcase, a_busy_account_counts_one_listing_a_day_too);
 	tcase_add_test(tcase, calling_a_gone_row_gone_again_does_not_renew_it);
 	tcase_add_test(tcase, troubles_are_counted_by_uid);
 	tcase_add_test(tcase, facts_outlive_a_visit);

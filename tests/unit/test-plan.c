@@ -1,5 +1,5 @@
 /*
- * test-plan.c - what is fetched, compared, deleted and kept.
+ * test-plan.c - what is fetched, deleted and kept.
  *
  * The table tells each rule of "what a DELE needs"; the oracle behind it says
  * the rule once more in another way and is held against random mailboxes.
@@ -14,6 +14,7 @@
 #define D     JOURNAL_DELIVERED
 #define S     JOURNAL_STAGED
 #define G     JOURNAL_GONE
+#define X     JOURNAL_DELETED
 
 struct item {
 	const char *uid; /* NULL: no more items. Numbers are 1, 2, 3.. */
@@ -38,108 +39,176 @@ static const struct {
 	struct row rows[N_MAX]; /* in the journal's order */
 	const char *expected;
 } plan_cases[] = {
-	{ .name = "an unknown message is fetched", ITEMS({ "A", 100 }),
+	{ .name = "an unknown message is fetched",
+	  ITEMS({ "A", 100 }),
 	  .expected = "fetch" },
 	{ .name = "a delivered one of the same size is deleted",
-	  ITEMS({ "A", 100 }), ROWS({ D, "A", 100 }),
+	  ITEMS({ "A", 100 }),
+	  ROWS({ D, "A", 100 }),
 	  .expected = "delete:11" },
-	{ .name = "an empty message is no exception", ITEMS({ "A", 0 }),
-	  ROWS({ D, "A", 0 }), .expected = "delete:11" },
-	{ .name = "another size is compared", ITEMS({ "A", 101 }),
-	  ROWS({ D, "A", 100 }), .expected = "compare" },
+	{ .name = "an empty message is no exception",
+	  ITEMS({ "A", 0 }),
+	  ROWS({ D, "A", 0 }),
+	  .expected = "delete:11" },
+	{ .name = "another size is compared",
+	  ITEMS({ "A", 101 }),
+	  ROWS({ D, "A", 100 }),
+	  .expected = "fetch" },
 	{ .name = "a size that LIST does not tell now is compared",
-	  ITEMS({ "A", -1 }), ROWS({ D, "A", 100 }), .expected = "compare" },
+	  ITEMS({ "A", -1 }),
+	  ROWS({ D, "A", 100 }),
+	  .expected = "fetch" },
 	{ .name = "a size that LIST did not tell then is compared",
-	  ITEMS({ "A", 100 }), ROWS({ D, "A", -1 }), .expected = "compare" },
+	  ITEMS({ "A", 100 }),
+	  ROWS({ D, "A", -1 }),
+	  .expected = "fetch" },
 	{ .name = "two unknown sizes are not the same size",
-	  ITEMS({ "A", -1 }), ROWS({ D, "A", -1 }), .expected = "compare" },
-	{ .name = "a UID that was gone and came back is compared",
-	  ITEMS({ "A", 100 }), ROWS({ G, "A", 100 }), .expected = "compare" },
+	  ITEMS({ "A", -1 }),
+	  ROWS({ D, "A", -1 }),
+	  .expected = "fetch" },
+	{ .name = "a UID that was gone and came back is fetched",
+	  ITEMS({ "A", 100 }),
+	  ROWS({ G, "A", 100 }),
+	  .expected = "fetch" },
+	{ .name = "a UID whose message the server deleted is another message",
+	  ITEMS({ "A", 100 }),
+	  ROWS({ X, "A", 100 }),
+	  .expected = "fetch" },
+	{ .name = "what we deleted is not gone",
+	  ROWS({ X, "A", 1 }),
+	  .expected = "" },
 	{ .name = "a row that is only staged is compared",
-	  ITEMS({ "A", 100 }), ROWS({ S, "A", 100 }), .expected = "compare" },
+	  ITEMS({ "A", 100 }),
+	  ROWS({ S, "A", 100 }),
+	  .expected = "fetch" },
 	{ .name = "a UID that occurs twice in the listing is compared",
-	  ITEMS({ "A", 100 }, { "A", 100 }), ROWS({ D, "A", 100 }),
-	  .expected = "compare compare" },
+	  ITEMS({ "A", 100 }, { "A", 100 }),
+	  ROWS({ D, "A", 100 }),
+	  .expected = "fetch fetch" },
 	{ .name = "a UID that occurs twice in the journal is compared",
-	  ITEMS({ "A", 100 }), ROWS({ D, "A", 100 }, { D, "A", 100 }),
-	  .expected = "compare" },
+	  ITEMS({ "A", 100 }),
+	  ROWS({ D, "A", 100 }, { D, "A", 100 }),
+	  .expected = "fetch" },
 	{ .name = "a gone row beside a delivered one is a second row",
-	  ITEMS({ "A", 100 }), ROWS({ D, "A", 100 }, { G, "A", 100 }),
-	  .expected = "compare" },
+	  ITEMS({ "A", 100 }),
+	  ROWS({ D, "A", 100 }, { G, "A", 100 }),
+	  .expected = "fetch" },
 	{ .name = "as many copies as rows are compared all the same",
 	  ITEMS({ "A", 100 }, { "A", 200 }),
 	  ROWS({ D, "A", 100 }, { D, "A", 200 }),
-	  .expected = "compare compare" },
+	  .expected = "fetch fetch" },
 	{ .name = "two unknown copies of one UID are both fetched",
-	  ITEMS({ "A", 100 }, { "A", 100 }), .expected = "fetch fetch" },
+	  ITEMS({ "A", 100 }, { "A", 100 }),
+	  .expected = "fetch fetch" },
 	{ .name = "without a UID a message is compared, never deleted",
-	  .has_none = true, ITEMS({ "", 100 }), ROWS({ D, "", 100 }),
-	  .expected = "compare" },
+	  .has_none = true,
+	  ITEMS({ "", 100 }),
+	  ROWS({ D, "", 100 }),
+	  .expected = "fetch" },
 	{ .name = "one UID left empty by the server is compared",
 	  ITEMS({ "A", 100 }, { "", 100 }),
 	  ROWS({ D, "", 100 }, { D, "A", 100 }),
-	  .expected = "delete:12 compare" },
+	  .expected = "delete:12 fetch" },
 	{ .name = "without UIDs and without rows all is fetched",
-	  .has_none = true, ITEMS({ "", 1 }, { "", 1 }),
+	  .has_none = true,
+	  ITEMS({ "", 1 }, { "", 1 }),
 	  .expected = "fetch fetch" },
 	{ .name = "a UID is not the one it begins with",
-	  ITEMS({ "AB", 100 }, { "A", 100 }), ROWS({ D, "A", 100 }),
+	  ITEMS({ "AB", 100 }, { "A", 100 }),
+	  ROWS({ D, "A", 100 }),
 	  .expected = "fetch delete:11" },
-	{ .name = "case in a UID counts", ITEMS({ "a", 100 }),
-	  ROWS({ D, "A", 100 }), .expected = "fetch gone:11" },
+	{ .name = "case in a UID counts",
+	  ITEMS({ "a", 100 }),
+	  ROWS({ D, "A", 100 }),
+	  .expected = "fetch gone:11" },
 	{ .name = "bytes above 127 sort as the journal sorts them",
 	  ITEMS({ "\xff", 1 }, { "z", 1 }, { "\x80", 1 }),
 	  ROWS({ D, "z", 1 }, { D, "\x80", 1 }, { D, "\xff", 1 }),
 	  .expected = "delete:13 delete:11 delete:12" },
 	{ .name = "the listing's order stays whatever the UIDs' order is",
-	  ITEMS({ "C", 1 }, { "A", 1 }, { "B", 1 }), ROWS({ D, "B", 1 }),
+	  ITEMS({ "C", 1 }, { "A", 1 }, { "B", 1 }),
+	  ROWS({ D, "B", 1 }),
 	  .expected = "fetch fetch delete:11" },
 	{ .name = "what a complete listing lacks is gone",
-	  ITEMS({ "B", 1 }), ROWS({ D, "A", 1 }, { D, "B", 1 }, { D, "C", 1 }),
+	  ITEMS({ "B", 1 }),
+	  ROWS({ D, "A", 1 }, { D, "B", 1 }, { D, "C", 1 }),
 	  .expected = "delete:12 gone:11 gone:13" },
-	{ .name = "what an incomplete listing lacks is not", .is_cut = true,
-	  ITEMS({ "B", 1 }), ROWS({ D, "A", 1 }, { D, "B", 1 }, { D, "C", 1 }),
+	{ .name = "what an incomplete listing lacks is not",
+	  .is_cut = true,
+	  ITEMS({ "B", 1 }),
+	  ROWS({ D, "A", 1 }, { D, "B", 1 }, { D, "C", 1 }),
 	  .expected = "delete:12" },
 	{ .name = "an empty listing makes all gone",
-	  ROWS({ D, "A", 1 }, { D, "B", 1 }), .expected = "gone:11 gone:12" },
-	{ .name = "an empty listing without UIDs too", .has_none = true,
-	  ROWS({ D, "", 1 }, { D, "A", 1 }), .expected = "gone:11 gone:12" },
+	  ROWS({ D, "A", 1 }, { D, "B", 1 }),
+	  .expected = "gone:11 gone:12" },
+	{ .name = "an empty listing without UIDs too",
+	  .has_none = true,
+	  ROWS({ D, "", 1 }, { D, "A", 1 }),
+	  .expected = "gone:11 gone:12" },
 	{ .name = "an empty listing that was cut makes nothing gone",
-	  .is_cut = true, ROWS({ D, "A", 1 }), .expected = "" },
+	  .is_cut = true,
+	  ROWS({ D, "A", 1 }),
+	  .expected = "" },
 	{ .name = "a listing without UIDs makes no UID gone",
-	  .has_none = true, ITEMS({ "", 1 }), ROWS({ D, "A", 1 }),
+	  .has_none = true,
+	  ITEMS({ "", 1 }),
+	  ROWS({ D, "A", 1 }),
 	  .expected = "fetch" },
-	{ .name = "a listing with UIDs makes no row without one gone",
-	  ITEMS({ "A", 1 }), ROWS({ D, "", 1 }), .expected = "fetch" },
+	{ .name = "a listing with UIDs makes a row without one gone",
+	  ITEMS({ "A", 1 }),
+	  ROWS({ D, "", 1 }),
+	  .expected = "fetch gone:11" },
 	{ .name = "what is staged or gone is not gone again",
 	  ROWS({ S, "A", 1 }, { G, "B", 1 }, { D, "C", 1 }),
 	  .expected = "gone:13" },
 	{ .name = "all rows of a UID are gone together",
-	  ROWS({ D, "A", 1 }, { D, "A", 2 }), .expected = "gone:11 gone:12" },
+	  ROWS({ D, "A", 1 }, { D, "A", 2 }),
+	  .expected = "gone:11 gone:12" },
 	{ .name = "nothing on either side", .expected = "" },
 
-	{ .name = "kept: an unknown message is fetched", .keeps_mail = true,
-	  ITEMS({ "A", 100 }), .expected = "fetch" },
-	{ .name = "kept: a known one stays", .keeps_mail = true,
-	  ITEMS({ "A", 100 }), ROWS({ D, "A", 100 }), .expected = "keep:11" },
-	{ .name = "kept: another size is compared", .keeps_mail = true,
-	  ITEMS({ "A", 101 }), ROWS({ D, "A", 100 }), .expected = "compare" },
-	{ .name = "kept: a gone row is compared", .keeps_mail = true,
-	  ITEMS({ "A", 100 }), ROWS({ G, "A", 100 }), .expected = "compare" },
-	{ .name = "kept: a staged row is compared", .keeps_mail = true,
-	  ITEMS({ "A", 100 }), ROWS({ S, "A", 100 }), .expected = "compare" },
+	{ .name = "kept: an unknown message is fetched",
+	  .keeps_mail = true,
+	  ITEMS({ "A", 100 }),
+	  .expected = "fetch" },
+	{ .name = "kept: a known one stays",
+	  .keeps_mail = true,
+	  ITEMS({ "A", 100 }),
+	  ROWS({ D, "A", 100 }),
+	  .expected = "keep:11" },
+	{ .name = "kept: another size is compared",
+	  .keeps_mail = true,
+	  ITEMS({ "A", 101 }),
+	  ROWS({ D, "A", 100 }),
+	  .expected = "fetch" },
+	{ .name = "kept: a gone row is compared",
+	  .keeps_mail = true,
+	  ITEMS({ "A", 100 }),
+	  ROWS({ G, "A", 100 }),
+	  .expected = "fetch" },
+	{ .name = "kept: a staged row is compared",
+	  .keeps_mail = true,
+	  ITEMS({ "A", 100 }),
+	  ROWS({ S, "A", 100 }),
+	  .expected = "fetch" },
 	{ .name = "kept: copies are told apart by size, each row once",
-	  .keeps_mail = true, ITEMS({ "A", 2 }, { "A", 1 }, { "A", 2 }),
+	  .keeps_mail = true,
+	  ITEMS({ "A", 2 }, { "A", 1 }, { "A", 2 }),
 	  ROWS({ D, "A", 1 }, { D, "A", 2 }),
-	  .expected = "keep:12 keep:11 compare" },
+	  .expected = "keep:12 keep:11 fetch" },
 	{ .name = "kept: two rows of one size keep two copies",
-	  .keeps_mail = true, ITEMS({ "A", 1 }, { "A", 1 }),
-	  ROWS({ D, "A", 1 }, { D, "A", 1 }), .expected = "keep:11 keep:12" },
+	  .keeps_mail = true,
+	  ITEMS({ "A", 1 }, { "A", 1 }),
+	  ROWS({ D, "A", 1 }, { D, "A", 1 }),
+	  .expected = "keep:11 keep:12" },
 	{ .name = "kept: a message without a UID is compared",
-	  .keeps_mail = true, ITEMS({ "", 1 }), ROWS({ D, "", 1 }),
-	  .expected = "compare" },
-	{ .name = "kept: what is absent is gone too", .keeps_mail = true,
-	  ITEMS({ "B", 1 }), ROWS({ D, "A", 1 }, { D, "B", 1 }),
+	  .keeps_mail = true,
+	  ITEMS({ "", 1 }),
+	  ROWS({ D, "", 1 }),
+	  .expected = "fetch" },
+	{ .name = "kept: what is absent is gone too",
+	  .keeps_mail = true,
+	  ITEMS({ "B", 1 }),
+	  ROWS({ D, "A", 1 }, { D, "B", 1 }),
 	  .expected = "keep:12 gone:11" },
 };
 
@@ -147,7 +216,6 @@ static const char *const action_names[] = {
 	[PLAN_KEEP] = "keep",
 	[PLAN_DELETE] = "delete",
 	[PLAN_FETCH] = "fetch",
-	[PLAN_COMPARE] = "compare",
 };
 
 static struct bytes as_bytes(const char *text)
@@ -207,8 +275,11 @@ static char *describe(const struct plan *plan)
 			(void)fprintf(file, ":%d", (int)item->row_id);
 		blank = " ";
 	}
-	for (size_t i = 0; i < plan->n_gone; i++) {
-		(void)fprintf(file, "%sgone:%d", blank, (int)plan->gone[i]);
+	for (size_t i = 0; i < plan->n_loose; i++) {
+		if (!plan->loose[i].is_absent)
+			continue;
+		(void)fprintf(file, "%sgone:%d", blank,
+			      (int)plan->loose[i].row->id);
 		blank = " ";
 	}
 	ck_assert_int_eq(fclose(file), 0);
@@ -222,7 +293,7 @@ static void check_retrieve(const struct plan *plan, const char *name)
 	for (size_t i = 0; i < plan->n_items; i++) {
 		enum plan_action action = plan->items[i].action;
 
-		if (action != PLAN_FETCH && action != PLAN_COMPARE)
+		if (action != PLAN_FETCH)
 			continue;
 		ck_assert_msg(n < plan->n_retrieve && plan->retrieve[n] == i,
 			      "%s: message %zu is not retrieved", name, i + 1);
@@ -280,7 +351,7 @@ static void make_random(struct item *items, struct row *rows)
 					  (int64_t)random_below(3) - 1 };
 	for (size_t i = 0; i < n_rows; i++) {
 		least += random_below(4 - least); /* the journal is sorted */
-		rows[i] = (struct row){ JOURNAL_STAGED + random_below(3),
+		rows[i] = (struct row){ JOURNAL_STAGED + random_below(4),
 					uids[least],
 					(int64_t)random_below(3) - 1 };
 	}
@@ -368,23 +439,97 @@ START_TEST(keeps_each_row_once_and_deletes_nothing)
 }
 END_TEST
 
+/* Loose is every row DELIVERED or GONE that no item has, DELETED by its UID. */
+static bool is_loose(const struct plan *plan, const struct journal_row *row)
+{
+	bool is_listed = false, is_taken = false;
+
+	for (size_t i = 0; i < plan->n_items; i++) {
+		const struct plan_item *item = &plan->items[i];
+
+		is_taken = is_taken || item->row_id == row->id;
+		is_listed = is_listed || (item->uid.len == row->uid.len &&
+					  memcmp(item->uid.data, row->uid.data,
+						 row->uid.len) == 0);
+	}
+	if (row->state == JOURNAL_DELETED)
+		return is_listed;
+	return row->state != JOURNAL_STAGED && !is_taken;
+}
+
+START_TEST(every_row_that_nobody_took_is_loose)
+{
+	for (unsigned run = 0; run < 50000; run++) {
+		struct item items[N_MAX] = { 0 };
+		struct row rows[N_MAX] = { 0 };
+		struct plan plan = { 0 };
+		struct world world;
+		const struct plan_input input = { .listing = &world.listing,
+						  .rows = &world.known,
+						  .keeps_mail = run % 2 };
+		struct error err = { 0 };
+		size_t n = 0;
+
+		make_random(items, rows);
+		world_make(&world, items, rows);
+		ck_assert_int_eq(plan_make(&input, &plan, &err), 0);
+		for (size_t i = 0; i < world.known.n_rows; i++) {
+			if (!is_loose(&plan, &world.rows[i]))
+				continue;
+			ck_assert_uint_lt(n, plan.n_loose);
+			ck_assert_ptr_eq(plan.loose[n++].row, &world.rows[i]);
+		}
+		ck_assert_uint_eq(n, plan.n_loose);
+		plan_done(&plan);
+	}
+}
+END_TEST
+
+#define NOW      UINT64_C(1000000)
+#define LONG_AGO (NOW - 86400)
+
 static const struct {
 	const char *name;
-	uint32_t troubles[N_MAX];
+	struct journal_trouble troubles[N_MAX];
 	size_t expected[N_MAX];
+	size_t n_retrieve;
+	size_t n_untroubled;
 } trouble_cases[] = {
-	{ "none has made trouble", { 0 }, { 0, 1, 2, 3 } },
-	{ "the first goes last", { 1 }, { 1, 2, 3, 0 } },
-	{ "two keep their order, whatever their counts", { 9, 0, 1, 0 },
-	  { 1, 3, 0, 2 } },
-	{ "all have", { 1, 2, 3, 4 }, { 0, 1, 2, 3 } },
+	{ "none has made trouble", { { 0 } }, { 0, 1, 2, 3 }, 4, 4 },
+	{ "the first goes last", { { 1, NOW } }, { 1, 2, 3, 0 }, 4, 3 },
+	{ "two keep their order, whatever their counts",
+	  { { 9, NOW }, { 0 }, { 1, NOW } },
+	  { 1, 3, 0, 2 },
+	  4,
+	  2 },
+	{ "all have",
+	  { { 1, NOW }, { 2, NOW }, { 3, NOW }, { 4, NOW } },
+	  { 0, 1, 2, 3 },
+	  4,
+	  0 },
+	{ "ten times is too often",
+	  { { 0 }, { 10, NOW }, { 0 }, { 2, NOW } },
+	  { 0, 2, 3 },
+	  3,
+	  2 },
+	{ "but a day later it is tried again",
+	  { { 0 }, { 10, LONG_AGO } },
+	  { 0, 2, 3, 1 },
+	  4,
+	  3 },
+	{ "and so it is when the clock was wrong",
+	  { { 0 }, { 99, NOW + 1 } },
+	  { 0, 2, 3, 1 },
+	  4,
+	  3 },
 };
 
 START_TEST(puts_troubles_last)
 {
 	_cleanup_(plan_done) struct plan plan = { 0 };
-	const struct item items[N_MAX] = { { "A", 1 }, { "B", 1 }, { "C", 1 },
-					   { "D", 1 } };
+	const struct item items[N_MAX] = {
+		{ "A", 1 }, { "B", 1 }, { "C", 1 }, { "D", 1 }
+	};
 	const struct row rows[N_MAX] = { 0 };
 	struct world world;
 	const struct plan_input input = { .listing = &world.listing,
@@ -393,12 +538,72 @@ START_TEST(puts_troubles_last)
 
 	world_make(&world, items, rows);
 	ck_assert_int_eq(plan_make(&input, &plan, &err), 0);
-	ck_assert_int_eq(plan_put_last(&plan, trouble_cases[_i].troubles, &err),
-			 0);
-	ck_assert_uint_eq(plan.n_retrieve, 4);
-	for (size_t i = 0; i < 4; i++)
+	ck_assert_int_eq(
+		plan_put_last(&plan, trouble_cases[_i].troubles, NOW, &err), 0);
+	ck_assert_uint_eq(plan.n_retrieve, trouble_cases[_i].n_retrieve);
+	ck_assert_uint_eq(plan.n_untroubled, trouble_cases[_i].n_untroubled);
+	ck_assert_uint_eq(plan.n_put_off, 4 - plan.n_retrieve);
+	for (size_t i = 0; i < plan.n_retrieve; i++)
 		ck_assert_msg(plan.retrieve[i] == trouble_cases[_i].expected[i],
 			      "%s: place %zu", trouble_cases[_i].name, i);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	int64_t sizes[N_MAX];
+	uint64_t free_bytes;
+	size_t expected[N_MAX];
+	size_t n_retrieve;
+	uint64_t unfit_bytes;
+} fit_cases[] = {
+	{ "all fit to the last byte",
+	  { 1, 2, 3, 4 },
+	  10,
+	  { 0, 1, 2, 3 },
+	  4,
+	  0 },
+	{ "one is too large, those behind it are not",
+	  { 1, 20, 3, 4 },
+	  10,
+	  { 0, 2, 3 },
+	  3,
+	  20 },
+	{ "what went before takes room",
+	  { 5, 5, 1, 0 },
+	  10,
+	  { 0, 1, 3 },
+	  3,
+	  1 },
+	{ "an unknown size may try", { -1, 9, -1, 9 }, 10, { 0, 1, 2 }, 3, 9 },
+	{ "nothing fits", { 1, 2, 3, 4 }, 0, { 0 }, 0, 10 },
+};
+
+START_TEST(fits_the_disk)
+{
+	_cleanup_(plan_done) struct plan plan = { 0 };
+	const struct row rows[N_MAX] = { 0 };
+	struct item items[N_MAX] = {
+		{ "A", 1 }, { "B", 1 }, { "C", 1 }, { "D", 1 }
+	};
+	struct world world;
+	const struct plan_input input = { .listing = &world.listing,
+					  .rows = &world.known };
+	struct error err = { 0 };
+
+	for (size_t i = 0; i < 4; i++)
+		items[i].size = fit_cases[_i].sizes[i];
+	world_make(&world, items, rows);
+	ck_assert_int_eq(plan_make(&input, &plan, &err), 0);
+	plan_fit(&plan, fit_cases[_i].free_bytes);
+	ck_assert_msg(plan.n_retrieve == fit_cases[_i].n_retrieve &&
+			      plan.n_unfit == 4 - plan.n_retrieve &&
+			      plan.unfit_bytes == fit_cases[_i].unfit_bytes,
+		      "%s: %zu fit", fit_cases[_i].name, plan.n_retrieve);
+	ck_assert_uint_eq(plan.n_untroubled, plan.n_retrieve);
+	for (size_t i = 0; i < plan.n_retrieve; i++)
+		ck_assert_msg(plan.retrieve[i] == fit_cases[_i].expected[i],
+			      "%s: place %zu", fit_cases[_i].name, i);
 }
 END_TEST
 
@@ -409,11 +614,11 @@ START_TEST(an_empty_plan_has_no_last)
 	const struct journal_rows rows = { 0 };
 	const struct plan_input input = { .listing = &listing, .rows = &rows };
 	struct error err = { 0 };
-	uint32_t none = 0;
+	const struct journal_trouble none = { 0 };
 
 	ck_assert_int_eq(plan_make(&input, &plan, &err), 0);
 	ck_assert_uint_eq(plan.n_items, 0);
-	ck_assert_int_eq(plan_put_last(&plan, &none, &err), 0);
+	ck_assert_int_eq(plan_put_last(&plan, &none, NOW, &err), 0);
 }
 END_TEST
 
@@ -486,7 +691,7 @@ START_TEST(a_hundred_thousand_copies_of_one_uid_are_compared)
 	ck_assert_int_eq(plan_make(&input, &plan, &err), 0);
 	ck_assert_uint_eq(plan.n_retrieve, N_LARGE);
 	for (size_t i = 0; i < N_LARGE; i++)
-		ck_assert(plan.items[i].action == PLAN_COMPARE);
+		ck_assert(plan.items[i].action == PLAN_FETCH);
 	free(listing.items);
 	free(rows.rows);
 }
@@ -502,6 +707,9 @@ int main(void)
 	tcase_add_loop_test(tcase, decides, 0, (int)ARRAY_SIZE(plan_cases));
 	tcase_add_test(tcase, deletes_exactly_what_the_journal_vouches_for);
 	tcase_add_test(tcase, keeps_each_row_once_and_deletes_nothing);
+	tcase_add_test(tcase, every_row_that_nobody_took_is_loose);
+	tcase_add_loop_test(tcase, fits_the_disk, 0,
+			    (int)ARRAY_SIZE(fit_cases));
 	tcase_add_loop_test(tcase, puts_troubles_last, 0,
 			    (int)ARRAY_SIZE(trouble_cases));
 	tcase_add_test(tcase, an_empty_plan_has_no_last);
