@@ -13,6 +13,9 @@
 
 #define RETRY_SEC UINT64_C(86400)
 
+/* What a file takes beyond its size. */
+#define BLOCK_BYTES 4096
+
 /* Items and rows that share one UID. */
 struct group {
 	struct plan_item **items;
@@ -306,14 +309,15 @@ void plan_fit(struct plan *plan, uint64_t free_bytes)
 	for (size_t i = 0; i < plan->n_retrieve; i++) {
 		const struct plan_item *item = &plan->items[plan->retrieve[i]];
 		uint64_t size_bytes = (uint64_t)MAX(item->list_size, 0);
+		uint64_t disk_bytes = size_bytes + BLOCK_BYTES;
 
-		if (size_bytes > free_bytes) {
+		if (disk_bytes > free_bytes) {
 			plan->n_unfit++;
 			plan->unfit_bytes += size_bytes;
 			plan->n_untroubled -= i < n_untroubled;
 			continue;
 		}
-		free_bytes -= size_bytes;
+		free_bytes -= disk_bytes;
 		plan->retrieve[n_left++] = plan->retrieve[i];
 	}
 	plan->n_retrieve = n_left;

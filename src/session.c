@@ -32,7 +32,7 @@
 #include "text.h"
 
 /* Beside the mail, the journal grows too. */
-#define FREE_KEPT_BYTES (UINT64_C(1) << 20)
+#define FREE_KEPT_BYTES (UINT64_C(256) << 10)
 #define SIZE_TEXT_MAX   16
 
 struct session {
@@ -328,12 +328,13 @@ static int check_room(struct session *s, struct error *err)
 	s->report->step = STEP_DELIVER;
 	return error_set(
 		err, ERROR_LOCAL,
-		"no room in %s: messages left on the server: %zu, of %s; "
-		"free: %s",
-		s->job->maildir->path, s->plan.n_unfit,
-		text_format_size(unfit, sizeof(unfit), s->plan.unfit_bytes),
+		"no room in %s (%s free) for %zu messages of %s, which stay "
+		"on the server",
+		s->job->maildir->path,
 		text_format_size(room, sizeof(room),
-				 maildir_free_bytes(s->job->maildir)));
+				 maildir_free_bytes(s->job->maildir)),
+		s->plan.n_unfit,
+		text_format_size(unfit, sizeof(unfit), s->plan.unfit_bytes));
 }
 
 static int visit(struct session *s, struct error *err)

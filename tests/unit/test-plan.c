@@ -485,6 +485,7 @@ START_TEST(every_row_that_nobody_took_is_loose)
 }
 END_TEST
 
+#define FILES(n) (UINT64_C(4096) * (n))
 #define NOW      UINT64_C(1000000)
 #define LONG_AGO (NOW - 86400)
 
@@ -557,25 +558,16 @@ static const struct {
 	size_t n_retrieve;
 	uint64_t unfit_bytes;
 } fit_cases[] = {
-	{ "all fit to the last byte",
-	  { 1, 2, 3, 4 },
-	  10,
-	  { 0, 1, 2, 3 },
-	  4,
-	  0 },
-	{ "one is too large, those behind it are not",
-	  { 1, 20, 3, 4 },
-	  10,
-	  { 0, 2, 3 },
-	  3,
-	  20 },
-	{ "what went before takes room",
-	  { 5, 5, 1, 0 },
-	  10,
-	  { 0, 1, 3 },
-	  3,
-	  1 },
-	{ "an unknown size may try", { -1, 9, -1, 9 }, 10, { 0, 1, 2 }, 3, 9 },
+	{ "all fit to the last block", { 1, 2, 3, 4 }, FILES(4) + 10,
+	  { 0, 1, 2, 3 }, 4, 0 },
+	{ "one is too large, those behind it are not", { 1, 9999, 3, 4 },
+	  FILES(3) + 10, { 0, 2, 3 }, 3, 9999 },
+	{ "what went before takes room", { 5, 5, 2, 0 }, FILES(3) + 11,
+	  { 0, 1, 3 }, 3, 2 },
+	{ "an unknown size may try", { -1, 9, -1, 9 }, FILES(3) + 10,
+	  { 0, 1, 2 }, 3, 9 },
+	{ "an empty message takes a file", { 0, 0, 0, 0 }, FILES(1),
+	  { 0 }, 1, 0 },
 	{ "nothing fits", { 1, 2, 3, 4 }, 0, { 0 }, 0, 10 },
 };
 
