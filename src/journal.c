@@ -1,7 +1,8 @@
 /*
  * journal.c - what is known of one account's messages, in one SQLite file.
  *
- * Refuses to make a journal anew where there was one, to work beside another
+ * Refuses to make a journal anew where there was one (unless a person says so,
+ * and then the old one is moved away, never removed), to work beside another
  * mailhaul, and to write outside a transaction.
  *
  * Three files in the account's directory:
@@ -70,6 +71,9 @@ enum statement {
 	NOTE_RETURNED,
 	SET_BASE,
 	FORGET,
+	MARK_SEEN,
+	FORGET_ALL,
+	FORGET_TROUBLE,
 	GET_COUNTED,
 	COUNT_LISTING,
 	DROP_GONE,
@@ -119,6 +123,13 @@ static const char *const statement_sql[] = {
 			  "ON CONFLICT DO UPDATE SET value = ?3",
 	[SET_BASE] = "UPDATE message SET base = ?2 WHERE id = ?1",
 	[FORGET] = "DELETE FROM message WHERE id = ?1",
+	[MARK_SEEN] =
+		"INSERT INTO message (uid, occurrence, state, list_size, base,"
+		" size_bytes, digest, changed_at, gone_listings) VALUES (?1,"
+		" (SELECT 1 + coalesce(max(occurrence), 0) FROM message"
+		" WHERE uid = ?1), 5, ?2, '', 0, zeroblob(32), ?3, 0)",
+	[FORGET_ALL] = "DELETE FROM message",
+	[FORGET_TROUBLE] = "DELETE FROM trouble",
 	[GET_COUNTED] = "SELECT counted_at FROM identity",
 	[COUNT_LISTING] = "UPDATE identity SET listings = listings + 1, "
 			  "counted_at = ?1",
@@ -158,7 +169,7 @@ static const char schema_sql[] =
 
 	"CREATE TABLE message (id INTEGER PRIMARY KEY, uid BLOB NOT NULL,"
 	" occurrence INTEGER NOT NULL CHECK (occurrence >= 1),"
-	" state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),"
+	" state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5),"
 	" list_size INTEGER NOT NULL, base TEXT NOT NULL,"
 	" size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),"
 	" digest BLOB NOT NULL CHECK (length(digest) = 32),"
@@ -177,7 +188,9 @@ struct journal {
 	int dir_fd;
 	int lock_fd;
 	char *dir;
-	char *path; /* of the database */
+	char *path;     /* of the database */
+	char *moved_to; /* where the old database is, when it was moved away */
+	char *account;  /* its name, for messages; NULL: not known */
 	char tag[MAILDIR_TAG_SIZE];
 	int changes_at_begin;
 	bool is_open;     /* journal_open went well */
@@ -185,18 +198,33 @@ struct journal {
 	bool was_killed;  /* the last visit to write did not end cleanly */
 	bool has_marked;  /* this visit wrote OPEN_LINE */
 	bool is_doubtful; /* a failed commit may stand behind the WAL's end */
+	bool is_to_mark;  /* if it is made now, it awaits a marking */
+	bool is_foreign;  /* another identity's: never ours to move */
 };
 
 /* ---- errors ---- */
 
+/* The two ways on. The path comes last: what is cut off must not be advice. */
+static int useless(const struct journal *journal, const char *words,
+		   struct error *err)
+{
+	const char *account = journal->account ? journal->account : "NAME";
+
+	return error_set(
+		err, ERROR_CONFIG,
+		"the journal %s: mailhaul --mark-seen %s takes what is on the "
+		"server as known, mailhaul --refetch %s fetches all of it again "
+		"(%s)",
+		words, account, account, journal->path);
+}
+
 static int damaged(const struct journal *journal, const char *words,
 		   struct error *err)
 {
-	return error_set(
-		err, ERROR_CONFIG,
-		"%s is damaged (%s): restore it, or remove it and %s/lock to start "
-		"afresh, which fetches mail kept on the server again",
-		journal->path, words, journal->dir);
+	char what[128];
+
+	(void)snprintf(what, sizeof(what), "is damaged (%s)", words);
+	return useless(journal, what, err);
 }
 
 /* What SQLite's last call said. */
@@ -207,6 +235,9 @@ static int sqlite_error(const struct journal *journal, const char *what,
 	int errnum = sqlite3_system_errno(journal->db);
 	const char *words = sqlite3_errmsg(journal->db);
 
+	/* The file can be written to, so its header says that nobody knows how. */
+	if (sqlite3_extended_errcode(journal->db) == SQLITE_READONLY)
+		return damaged(journal, words, err);
 	switch (code) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
@@ -235,6 +266,11 @@ static int sqlite_error(const struct journal *journal, const char *what,
 }
 
 /* ---- statements ---- */
+
+static int64_t clock_sec(void)
+{
+	return (int64_t)(now_usec(CLOCK_REALTIME) / USEC_PER_SEC);
+}
 
 /* Ready for its parameters. */
 static sqlite3_stmt *statement(struct journal *journal, enum statement which)
@@ -311,10 +347,13 @@ static int get_number(struct journal *journal, sqlite3_stmt *stmt,
 static int prepare(struct journal *journal, const char *sql, sqlite3_stmt **ret,
 		   struct error *err)
 {
-	if (sqlite3_prepare_v3(journal->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-			       ret, NULL) != SQLITE_OK)
-		return sqlite_error(journal, "read", err);
-	return 0;
+	int r = sqlite3_prepare_v3(journal->db, sql, -1,
+				   SQLITE_PREPARE_PERSISTENT, ret, NULL);
+
+	/* Our statements are right, so the tables are not. */
+	if (r == SQLITE_ERROR)
+		return damaged(journal, sqlite3_errmsg(journal->db), err);
+	return r == SQLITE_OK ? 0 : sqlite_error(journal, "read", err);
 }
 
 static void statement_done(sqlite3_stmt **stmt)
@@ -336,9 +375,11 @@ static int ask_number(struct journal *journal, const char *sql, int64_t *ret,
 
 static int run_sql(struct journal *journal, const char *sql, struct error *err)
 {
-	if (sqlite3_exec(journal->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return sqlite_error(journal, "open", err);
-	return 0;
+	int r = sqlite3_exec(journal->db, sql, NULL, NULL, NULL);
+
+	if (r == SQLITE_ERROR)
+		return damaged(journal, sqlite3_errmsg(journal->db), err);
+	return r == SQLITE_OK ? 0 : sqlite_error(journal, "open", err);
 }
 
 /* ---- the directory and its lock ---- */
@@ -472,12 +513,7 @@ static int check_file(struct journal *journal, struct error *err)
 					       journal->path);
 		if (!journal->was_made)
 			return make_file(journal, err);
-		return error_set(
-			err, ERROR_CONFIG,
-			"%s is missing though there was one: restore it, or remove "
-			"%s/lock to start afresh, which fetches mail kept on the server "
-			"again",
-			journal->path, journal->dir);
+		return useless(journal, "is missing though there was one", err);
 	}
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
 		return error_set(err, ERROR_LOCAL,
@@ -539,13 +575,14 @@ static int checkpoint(struct journal *journal, struct error *err)
 	return 0;
 }
 
-static int check_whole(struct journal *journal, struct error *err)
+static int check_integrity(struct journal *journal, const char *sql,
+			   struct error *err)
 {
 	_cleanup_statement_ sqlite3_stmt *stmt = NULL;
 	const char *words;
 	int r;
 
-	if (prepare(journal, "PRAGMA quick_check(1)", &stmt, err) < 0)
+	if (prepare(journal, sql, &stmt, err) < 0)
 		return -1;
 	r = step(journal, stmt, err);
 	if (r < 0)
@@ -595,13 +632,18 @@ static int make_schema(struct journal *journal,
 		       struct error *err)
 {
 	char version_sql[96];
+	char mark_sql[64];
 
+	(void)snprintf(mark_sql, sizeof(mark_sql),
+		       "INSERT INTO fact VALUES (%d, %d)", JOURNAL_AWAITS_MARK,
+		       journal->is_to_mark);
 	(void)snprintf(version_sql, sizeof(version_sql),
 		       "PRAGMA application_id = %d; PRAGMA user_version = %d;",
 		       APPLICATION_ID, SCHEMA_VERSION);
 	if (run_sql(journal, "BEGIN IMMEDIATE", err) < 0 ||
 	    run_sql(journal, schema_sql, err) < 0 ||
 	    run_sql(journal, version_sql, err) < 0 ||
+	    run_sql(journal, mark_sql, err) < 0 ||
 	    insert_identity(journal, identity, err) < 0)
 		return -1; /* the close that follows rolls back */
 	return run_sql(journal, "COMMIT", err);
@@ -614,6 +656,7 @@ static int check_schema(struct journal *journal,
 	int64_t application;
 	int64_t version;
 	int64_t n_tables;
+	char words[96];
 
 	if (ask_number(journal, "PRAGMA application_id", &application, err) <
 		    0 ||
@@ -626,13 +669,13 @@ static int check_schema(struct journal *journal,
 		return make_schema(journal, identity, err);
 	if (application != APPLICATION_ID || version < 1)
 		return damaged(journal, "it is no journal of mailhaul", err);
-	if (version > SCHEMA_VERSION)
-		return error_set(err, ERROR_CONFIG,
-				 "%s was written by a newer mailhaul "
-				 "(version %lld of the journal, we know %d)",
-				 journal->path, (long long)version,
-				 SCHEMA_VERSION);
-	return 0;
+	if (version == SCHEMA_VERSION)
+		return 0;
+	(void)snprintf(words, sizeof(words),
+		       "was written by a newer mailhaul (it has version %lld, "
+		       "we know %d)",
+		       (long long)version, SCHEMA_VERSION);
+	return useless(journal, words, err);
 }
 
 /* "" when memory ran out: it then equals nothing. */
@@ -668,8 +711,10 @@ static int check_identity(struct journal *journal,
 		return -1;
 	if (r == 0 || !take_tag(text_of(stmt, 2), journal->tag))
 		return damaged(journal, "it does not say whose it is", err);
-	if (strcasecmp(text_of(stmt, 0), identity->host) != 0 ||
-	    strcmp(text_of(stmt, 1), identity->username) != 0)
+	journal->is_foreign = strcasecmp(text_of(stmt, 0), identity->host) !=
+				      0 ||
+			      strcmp(text_of(stmt, 1), identity->username) != 0;
+	if (journal->is_foreign)
 		return error_set(
 			err, ERROR_CONFIG,
 			"%s is the journal of %s at %s, not of %s at %s: "
@@ -711,13 +756,42 @@ static int finish_opening(struct journal *journal, struct error *err)
 	if (!journal->was_killed)
 		return 0;
 
-	if (check_whole(journal, err) < 0 || checkpoint(journal, err) < 0)
+	/* It may have been killed while it made the journal anew. */
+	if (check_integrity(journal, "PRAGMA quick_check(1)", err) < 0 ||
+	    checkpoint(journal, err) < 0)
 		return -1;
+	if (fsync(journal->dir_fd) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot sync %s", journal->dir);
 	journal->has_marked = true; /* from now on it is ours to remove */
 	return 0;
 }
 
-static int journal_new(const char *dir, struct journal **ret, struct error *err)
+/* The database under the lock, from its file to its last statement. */
+static int open_database(struct journal *journal,
+			 const struct journal_identity *identity,
+			 struct error *err)
+{
+	if (check_file(journal, err) < 0 || connect_file(journal, err) < 0 ||
+	    check_schema(journal, identity, err) < 0 ||
+	    check_identity(journal, identity, err) < 0 ||
+	    prepare_statements(journal, err) < 0)
+		return -1;
+	return finish_opening(journal, err);
+}
+
+static void drop_database(struct journal *journal)
+{
+	for (size_t i = 0; i < N_STATEMENTS; i++) {
+		(void)sqlite3_finalize(journal->statements[i]);
+		journal->statements[i] = NULL;
+	}
+	(void)sqlite3_close(journal->db); /* nothing is open in it */
+	journal->db = NULL;
+}
+
+static int journal_new(const char *dir, const char *account,
+		       struct journal **ret, struct error *err)
 {
 	_cleanup_journal_ struct journal *journal = NULL;
 
@@ -729,6 +803,9 @@ static int journal_new(const char *dir, struct journal **ret, struct error *err)
 	journal->dir = strdup(dir);
 	if (!journal->dir)
 		return error_set_memory(err);
+	journal->account = account ? strdup(account) : NULL;
+	if (account && !journal->account)
+		return error_set_memory(err);
 	if (asprintf(&journal->path, "%s/" FILE_NAME, dir) < 0) {
 		journal->path = NULL;
 		return error_set_memory(err);
@@ -737,24 +814,165 @@ static int journal_new(const char *dir, struct journal **ret, struct error *err)
 	return 0;
 }
 
+/* The directory and its lock. */
+static int enter(struct journal *journal, struct error *err)
+{
+	if (open_directory(journal, err) < 0 || take_lock(journal, err) < 0)
+		return -1;
+	return read_lock(journal, err);
+}
+
+static struct journal *opened(struct journal **journal)
+{
+	(*journal)->is_open = true;
+	return TAKE_PTR(*journal);
+}
+
+/* What was made to be marked and was not: it knows nothing yet. */
+static int check_marked(struct journal *journal, struct error *err)
+{
+	int64_t awaits_mark;
+
+	if (journal_get_fact(journal, JOURNAL_AWAITS_MARK, &awaits_mark, err) <
+	    0)
+		return -1;
+	if (awaits_mark == 0)
+		return 0;
+	return useless(journal, "was begun by a --mark-seen that did not end",
+		       err);
+}
+
 int journal_open(const char *dir, const struct journal_identity *identity,
 		 struct journal **ret, struct error *err)
 {
 	_cleanup_journal_ struct journal *journal = NULL;
 
-	if (journal_new(dir, &journal, err) < 0 ||
-	    open_directory(journal, err) < 0 || take_lock(journal, err) < 0 ||
-	    read_lock(journal, err) < 0 || check_file(journal, err) < 0 ||
-	    connect_file(journal, err) < 0 ||
-	    check_schema(journal, identity, err) < 0 ||
-	    check_identity(journal, identity, err) < 0 ||
-	    prepare_statements(journal, err) < 0 ||
-	    finish_opening(journal, err) < 0)
+	if (journal_new(dir, identity->account, &journal, err) < 0 ||
+	    enter(journal, err) < 0 ||
+	    open_database(journal, identity, err) < 0 ||
+	    check_marked(journal, err) < 0)
 		return -1;
-
-	journal->is_open = true;
-	*ret = TAKE_PTR(journal);
+	*ret = opened(&journal);
 	return 0;
+}
+
+/* ---- making it anew ---- */
+
+static bool is_there(const struct journal *journal, const char *name)
+{
+	struct stat st;
+
+	return fstatat(journal->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/*
+ * The database first: what is left of an attempt that was cut short has none,
+ * and a WAL alone is nobody's. Each rename is durable before the next.
+ */
+static int move_files(struct journal *journal, const char *to,
+		      struct error *err)
+{
+	/* A rollback journal would be played back into the new database. */
+	static const char *const endings[] = { "", "-wal", "-journal", "-shm" };
+	char old_name[64];
+	char new_name[96];
+
+	for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+		(void)snprintf(old_name, sizeof(old_name), FILE_NAME "%s",
+			       endings[i]);
+		(void)snprintf(new_name, sizeof(new_name), "%s%s", to,
+			       endings[i]);
+		if (!is_there(journal, old_name))
+			continue;
+		if (renameat(journal->dir_fd, old_name, journal->dir_fd,
+			     new_name) < 0 ||
+		    fsync(journal->dir_fd) < 0)
+			return error_set_errno(err, ERROR_LOCAL, errno,
+					       "cannot move %s away",
+					       journal->path);
+	}
+	return 0;
+}
+
+/* journal.sqlite.broken-EPOCH, so that its WAL beside it is found as its WAL. */
+static int move_away(struct journal *journal, struct error *err)
+{
+	bool has_file = is_there(journal, FILE_NAME);
+	int64_t at = clock_sec();
+	char name[64];
+	char wal_name[80];
+
+	do {
+		(void)snprintf(name, sizeof(name), FILE_NAME ".broken-%lld",
+			       (long long)at++);
+		(void)snprintf(wal_name, sizeof(wal_name), "%s-wal", name);
+	} while (is_there(journal, name) || is_there(journal, wal_name));
+
+	if (move_files(journal, name, err) < 0)
+		return -1;
+	if (!has_file)
+		return 0;
+	if (asprintf(&journal->moved_to, "%s/%s", journal->dir, name) < 0) {
+		journal->moved_to = NULL;
+		return error_set_memory(err);
+	}
+	return 0;
+}
+
+/*
+ * While it lasts the lock file says that there was a journal and that somebody
+ * writes: after a power cut it is missing or damaged, after a kill it is
+ * checked and synced, and in neither case taken for one that never was.
+ */
+static int make_anew(struct journal *journal,
+		     const struct journal_identity *identity, struct error *err)
+{
+	drop_database(journal);
+	if (move_away(journal, err) < 0 ||
+	    write_lock(journal, MADE_LINE OPEN_LINE, 0, err) < 0)
+		return -1;
+	journal->was_made = false;
+	journal->has_marked = true;
+	return open_database(journal, identity, err);
+}
+
+/* More than a visit asks: nobody will look again before it is trusted. */
+static int check_thoroughly(struct journal *journal, struct error *err)
+{
+	_cleanup_(journal_rows_done) struct journal_rows rows = { 0 };
+
+	if (check_integrity(journal, "PRAGMA integrity_check(1)", err) < 0 ||
+	    run_sql(journal,
+		    "BEGIN IMMEDIATE; UPDATE identity SET port = port; ROLLBACK",
+		    err) < 0)
+		return -1;
+	return journal_load(journal, &rows, err);
+}
+
+int journal_open_anyway(const char *dir,
+			const struct journal_identity *identity,
+			bool is_to_mark, struct journal **ret,
+			struct error *err)
+{
+	_cleanup_journal_ struct journal *journal = NULL;
+
+	if (journal_new(dir, identity->account, &journal, err) < 0 ||
+	    enter(journal, err) < 0)
+		return -1;
+	journal->is_to_mark = is_to_mark;
+	if (open_database(journal, identity, err) < 0 ||
+	    check_thoroughly(journal, err) < 0) {
+		if (err->kind != ERROR_CONFIG || journal->is_foreign ||
+		    make_anew(journal, identity, err) < 0)
+			return -1;
+	}
+	*ret = opened(&journal);
+	return 0;
+}
+
+const char *journal_moved_to(const struct journal *journal)
+{
+	return journal->moved_to;
 }
 
 /* ---- closing ---- */
@@ -799,9 +1017,7 @@ static void journal_disconnect(struct journal *journal)
 		settle_wal(journal);
 		remove_mark(journal);
 	}
-	for (size_t i = 0; i < N_STATEMENTS; i++)
-		(void)sqlite3_finalize(journal->statements[i]);
-	(void)sqlite3_close(journal->db); /* nothing is open in it */
+	drop_database(journal);
 }
 
 void journal_close(struct journal **journal)
@@ -816,6 +1032,8 @@ void journal_close(struct journal **journal)
 	fd_close(&j->dir_fd);
 	free(j->dir);
 	free(j->path);
+	free(j->moved_to);
+	free(j->account);
 	free(j);
 	*journal = NULL;
 }
@@ -954,7 +1172,7 @@ static int check_row(const struct journal *journal, sqlite3_stmt *stmt,
 	if (!sqlite3_column_text(stmt, 5))
 		return error_set_memory(err);
 	if (occurrence < 1 || occurrence > UINT32_MAX ||
-	    state < JOURNAL_STAGED || state > JOURNAL_DELETED ||
+	    state < JOURNAL_STAGED || state > JOURNAL_SEEN ||
 	    sqlite3_column_int64(stmt, 6) < 0 ||
 	    row_text_size(stmt) > text_left)
 		return damaged(journal, "a row makes no sense", err);
@@ -1066,11 +1284,6 @@ int journal_get_digest(struct journal *journal, int64_t id,
 }
 
 /* ---- changing rows ---- */
-
-static int64_t clock_sec(void)
-{
-	return (int64_t)(now_usec(CLOCK_REALTIME) / USEC_PER_SEC);
-}
 
 int journal_stage(struct journal *journal, const struct journal_entry *entry,
 		  int64_t *ret_id, struct error *err)
@@ -1198,6 +1411,42 @@ int journal_record_deleted(struct journal *journal, const int64_t *ids,
 	if (run_sql(journal, "PRAGMA synchronous = FULL", err) < 0)
 		return -1;
 	return r;
+}
+
+/* ---- a person's word ---- */
+
+int journal_mark_seen(struct journal *journal, struct bytes uid,
+		      int64_t list_size, struct error *err)
+{
+	sqlite3_stmt *stmt = statement(journal, MARK_SEEN);
+
+	if (need_transaction(journal, err) < 0)
+		return -1;
+	bind_uid(stmt, 1, uid);
+	bind_number(stmt, 2, list_size);
+	bind_number(stmt, 3, clock_sec());
+	return execute(journal, stmt, err);
+}
+
+int journal_end_marking(struct journal *journal, struct error *err)
+{
+	return journal_set_fact(journal, JOURNAL_AWAITS_MARK, 0, err);
+}
+
+int journal_forget_all(struct journal *journal, uint32_t *ret_n,
+		       struct error *err)
+{
+	uint32_t n;
+
+	if (need_transaction(journal, err) < 0 ||
+	    execute(journal, statement(journal, FORGET_ALL), err) < 0)
+		return -1;
+	n = (uint32_t)sqlite3_changes(journal->db);
+	if (execute(journal, statement(journal, FORGET_TROUBLE), err) < 0 ||
+	    journal_end_marking(journal, err) < 0)
+		return -1;
+	*ret_n = n;
+	return 0;
 }
 
 /* ---- listings ---- */

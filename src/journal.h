@@ -21,24 +21,40 @@ enum journal_state {
 	JOURNAL_DELIVERED,  /* durable in new/; DELE may follow */
 	JOURNAL_GONE,	    /* and absent from a later complete listing */
 	JOURNAL_DELETED,    /* and deleted by us, as the server said */
+	JOURNAL_SEEN,	    /* known by a person's word, not received: no DELE */
 };
 
 struct journal_identity {
 	const char *host;
 	uint16_t port;
 	const char *username;
+	const char *account; /* its name, for messages; NULL: not known */
 };
 
 /*
  * Locks dir/lock, then opens dir/journal.sqlite and makes it if it never was.
  * ERROR_BUSY with the other's pid when it is locked; ERROR_CONFIG when it is
- * missing where there was one, corrupt, of a newer version, or another
- * identity's: the text says which file and what to do about it. Another port
- * of the same host and user is the same mailbox. After a visit that was killed
+ * missing where there was one, corrupt, of a newer version, begun by a
+ * --mark-seen that did not end, or another identity's: the text says which file
+ * and what to do about it. Another port of the same host and user is the same mailbox. After a visit that was killed
  * while it wrote, the file is checked and all that can be read is synced.
  */
 int journal_open(const char *dir, const struct journal_identity *identity,
 		 struct journal **ret, struct error *err) _must_check_;
+
+/*
+ * The same for a person who has decided what shall be known. Every page and
+ * row is checked, and a journal that is good for nothing (but not another
+ * identity's) is moved away beside and made anew. One that was made with
+ * is_to_mark is refused by journal_open until journal_end_marking is committed,
+ * so that a mark that fails is not followed by a visit that fetches everything.
+ */
+int journal_open_anyway(const char *dir,
+			const struct journal_identity *identity,
+			bool is_to_mark, struct journal **ret,
+			struct error *err) _must_check_;
+/* Where journal_open_anyway has moved the old one, or NULL. Borrowed. */
+const char *journal_moved_to(const struct journal *journal);
 void journal_close(struct journal **journal); /* rolls back what is open, unlocks */
 #define _cleanup_journal_ _cleanup_(journal_close)
 
@@ -107,6 +123,16 @@ int journal_set_base(struct journal *journal, int64_t id, const char *base,
 int journal_forget(struct journal *journal, int64_t id, struct error *err)
 	_must_check_;
 
+/* A new row, SEEN: it has no name, no size and no contents. */
+int journal_mark_seen(struct journal *journal, struct bytes uid,
+		      int64_t list_size, struct error *err) _must_check_;
+/* From its commit on the journal is as good as any. */
+int journal_end_marking(struct journal *journal, struct error *err)
+	_must_check_;
+/* All rows and troubles, and a marking that did not end; *ret_n counts rows. */
+int journal_forget_all(struct journal *journal, uint32_t *ret_n,
+		       struct error *err) _must_check_;
+
 /*
  * After QUIT: the server said that it deleted these. The word is not taken
  * for 30 days when it proved false. A transaction of its own, whole or not at
@@ -156,6 +182,7 @@ enum journal_fact {
 	JOURNAL_REFUSED_FINGERPRINT, /* 32 bits of what was refused: secret and settings */
 	JOURNAL_APOP_REFUSED,	     /* 32 bits of greeting, capabilities and secret */
 	JOURNAL_QUIT_LIED_AT,	     /* seconds since 1970: it kept what it said it deleted */
+	JOURNAL_AWAITS_MARK,	     /* 1: made for a marking that has not ended */
 };
 int journal_get_fact(struct journal *journal, enum journal_fact fact,
 		     int64_t *ret, struct error *err) _must_check_;

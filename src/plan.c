@@ -70,14 +70,22 @@ static bool is_taken(const struct group *group, const struct journal_row *row)
 	return false;
 }
 
-/* A delivered row of the same size for this item, each row at most once. */
+/* What was not received is never deleted, whatever the policy. */
+static bool is_to_keep(const struct journal_row *row, bool keeps_mail)
+{
+	return row->state == JOURNAL_SEEN ||
+	       (keeps_mail && row->state == JOURNAL_DELIVERED);
+}
+
+/* A row of the same size that keeps this item, each row at most once. */
 static const struct journal_row *take_row(const struct group *group,
-					  const struct plan_item *item)
+					  const struct plan_item *item,
+					  bool keeps_mail)
 {
 	for (size_t i = 0; i < group->n_rows; i++) {
 		const struct journal_row *row = &group->rows[i];
 
-		if (row->state == JOURNAL_DELIVERED &&
+		if (is_to_keep(row, keeps_mail) &&
 		    row->list_size == item->list_size && !is_taken(group, row))
 			return row;
 	}
@@ -85,13 +93,14 @@ static const struct journal_row *take_row(const struct group *group,
 }
 
 /* Keeping asks less than deleting: to leave a known message loses nothing. */
-static void decide_kept(const struct group *group, struct plan_item *item)
+static void decide_doubtful(const struct group *group, struct plan_item *item,
+			    bool keeps_mail)
 {
 	const struct journal_row *row = NULL;
 
 	if (item->uid.len > 0 && group->n_items <= GROUP_MAX &&
 	    group->n_rows <= GROUP_MAX)
-		row = take_row(group, item);
+		row = take_row(group, item, keeps_mail);
 	if (row) {
 		item->action = PLAN_KEEP;
 		item->row_id = row->id;
@@ -105,13 +114,11 @@ static void decide_group(const struct group *group, bool keeps_mail)
 	for (size_t i = 0; i < group->n_items; i++) {
 		struct plan_item *item = group->items[i];
 
-		if (keeps_mail) {
-			decide_kept(group, item);
-		} else if (is_vouched(group)) {
+		if (!keeps_mail && is_vouched(group)) {
 			item->action = PLAN_DELETE;
 			item->row_id = group->rows[0].id;
 		} else {
-			item->action = PLAN_FETCH;
+			decide_doubtful(group, item, keeps_mail);
 		}
 	}
 }
@@ -128,10 +135,22 @@ static bool is_loose(const struct group *group, const struct journal_row *row)
 		return !is_taken(group, row);
 	case JOURNAL_DELETED:
 		return group->n_items > 0;
+	case JOURNAL_SEEN: /* matches nothing, but it may be gone */
+		return group->n_items == 0;
 	case JOURNAL_STAGED: /* recovery has left none */
 	default:
 		return false;
 	}
+}
+
+/*
+ * An empty listing may be a hiccup. A row SEEN that was called gone for one
+ * could not be told again when its message is back: its contents are unknown.
+ */
+static bool may_be_gone(const struct plan *plan, const struct journal_row *row)
+{
+	return row->state == JOURNAL_DELIVERED ||
+	       (row->state == JOURNAL_SEEN && plan->n_items > 0);
 }
 
 static void note_loose(struct plan *plan, const struct group *group,
@@ -145,7 +164,7 @@ static void note_loose(struct plan *plan, const struct group *group,
 		plan->loose[plan->n_loose++] = (struct plan_loose){
 			.row = row,
 			.is_absent = tells_gone && group->n_items == 0 &&
-				     row->state == JOURNAL_DELIVERED,
+				     may_be_gone(plan, row),
 		};
 	}
 }

@@ -6,7 +6,8 @@
  * occurs once in this listing and once in the journal, with the size that
  * LIST gave then. Anything less is retrieved again. A UID is no identity:
  * what is retrieved may be the message of any row that the listing does not
- * account for, and only its contents can tell (known.h).
+ * account for, and only its contents can tell (known.h). A row SEEN keeps its
+ * message on the server, whatever the policy.
  */
 #pragma once
 
@@ -30,7 +31,7 @@ struct plan_item {
 /* A row that no KEEP and no DELETE accounts for. */
 struct plan_loose {
 	const struct journal_row *row; /* borrowed from the input */
-	bool is_absent; /* DELIVERED, and the listing does not have its UID */
+	bool is_absent; /* DELIVERED or SEEN, and the listing lacks its UID */
 };
 
 struct plan {

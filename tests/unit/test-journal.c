@@ -19,10 +19,15 @@
 
 #define DAY UINT64_C(86400)
 
-static const struct journal_identity joe = { "pop.example.org", 995, "joe" };
+static const struct journal_identity joe = { .host = "pop.example.org",
+					     .port = 995,
+					     .username = "joe",
+					     .account = "work" };
 
 static char dir[4096];
 static unsigned n_flushes;
+static unsigned die_at_flush; /* 0: never */
+static bool skip_flush;       /* where nothing depends on it: it takes time */
 static unsigned n_wal_flushes;
 static int refuse_flush; /* an errno value */
 
@@ -35,13 +40,15 @@ static int flush(int fd, long number)
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	len = readlink(link, path, sizeof(path) - 1);
 	n_flushes++;
+	if (n_flushes == die_at_flush)
+		_exit(7);
 	if (len > 4 && memcmp(path + len - 4, "-wal", 4) == 0)
 		n_wal_flushes++;
 	if (refuse_flush != 0) {
 		errno = refuse_flush;
 		return -1;
 	}
-	return (int)syscall(number, fd);
+	return skip_flush ? 0 : (int)syscall(number, fd);
 }
 
 int fsync(int fd)
@@ -394,12 +401,12 @@ static const struct {
 	struct journal_identity identity;
 	bool is_same;
 } identity_cases[] = {
-	{ "the same", { "pop.example.org", 995, "joe" }, true },
-	{ "the host in capitals", { "POP.Example.Org", 995, "joe" }, true },
-	{ "the same mailbox by another port", { "pop.example.org", 110, "joe" }, true },
-	{ "another host", { "pop.example.com", 995, "joe" }, false },
-	{ "another user", { "pop.example.org", 995, "jim" }, false },
-	{ "another spelling of the user", { "pop.example.org", 995, "Joe" }, false },
+	{ "the same", { "pop.example.org", 995, "joe", NULL }, true },
+	{ "the host in capitals", { "POP.Example.Org", 995, "joe", NULL }, true },
+	{ "the same mailbox by another port", { "pop.example.org", 110, "joe", NULL }, true },
+	{ "another host", { "pop.example.com", 995, "joe", NULL }, false },
+	{ "another user", { "pop.example.org", 995, "jim", NULL }, false },
+	{ "another spelling of the user", { "pop.example.org", 995, "Joe", NULL }, false },
 };
 /* clang-format on */
 
@@ -431,7 +438,7 @@ START_TEST(a_journal_that_went_missing_is_not_made_anew)
 	journal_close(&journal);
 	ck_assert_int_eq(unlink(inside("journal.sqlite")), 0);
 	check_refused(ERROR_CONFIG, "is missing though there was one");
-	check_refused(ERROR_CONFIG, inside("lock"));
+	check_refused(ERROR_CONFIG, inside("journal.sqlite"));
 	ck_assert_int_lt(access(inside("journal.sqlite"), F_OK), 0);
 
 	ck_assert_int_eq(unlink(inside("lock")), 0);
@@ -1217,6 +1224,402 @@ START_TEST(facts_outlive_a_visit)
 }
 END_TEST
 
+/* ---- made anew by a person's word ---- */
+
+static struct journal *open_anyway(bool is_to_mark)
+{
+	struct journal *journal = NULL;
+	struct error err = { 0 };
+
+	ck_assert_msg(
+		journal_open_anyway(dir, &joe, is_to_mark, &journal, &err) == 0,
+		"%s", err.text);
+	return journal;
+}
+
+static void damage(size_t i)
+{
+	overwrite("journal.sqlite", damage_cases[i].offset,
+		  damage_cases[i].data, damage_cases[i].len);
+	if (damage_cases[i].cut_to >= 0)
+		ck_assert_int_eq(truncate(inside("journal.sqlite"),
+					  damage_cases[i].cut_to),
+				 0);
+}
+
+static void end_marking(struct journal *journal)
+{
+	struct error err = { 0 };
+
+	begin(journal);
+	ck_assert_msg(journal_end_marking(journal, &err) == 0, "%s", err.text);
+	commit(journal);
+}
+
+START_TEST(the_words_name_the_account_and_both_ways_on)
+{
+	struct journal *journal = open_journal();
+
+	journal_close(&journal);
+	ck_assert_int_eq(unlink(inside("journal.sqlite")), 0);
+	check_refused(ERROR_CONFIG, "mailhaul --mark-seen work ");
+	check_refused(ERROR_CONFIG, "mailhaul --refetch work ");
+}
+END_TEST
+
+/* The path is cut off, never the advice. */
+START_TEST(a_long_path_does_not_crowd_out_the_advice)
+{
+	struct journal *journal;
+	char name[256];
+
+	memset(name, 'x', 250);
+	name[250] = '\0';
+	(void)strcpy(dir, inside(name));
+	ck_assert_int_eq(mkdir(dir, 0700), 0);
+	journal = open_journal();
+	journal_close(&journal);
+	overwrite("journal.sqlite", 0, "garbage garbage!", 16);
+	check_refused(ERROR_CONFIG, "is damaged (");
+	check_refused(ERROR_CONFIG, "mailhaul --mark-seen work takes what");
+	check_refused(ERROR_CONFIG, "mailhaul --refetch work fetches all");
+	*strrchr(dir, '/') = '\0';
+}
+END_TEST
+
+START_TEST(a_useless_journal_is_moved_away_whole_and_made_anew)
+{
+	struct journal *journal = open_journal();
+	char tag[MAILDIR_TAG_SIZE];
+	char wal[4300];
+
+	(void)strcpy(tag, journal_tag(journal));
+	(void)stage_alone(journal, "a");
+	journal_close(&journal);
+	damage((size_t)_i);
+
+	journal = open_anyway(false);
+	ck_assert_uint_eq(count_rows(journal), 0);
+	ck_assert_str_ne(journal_tag(journal), tag);
+	ck_assert_ptr_nonnull(journal_moved_to(journal));
+	ck_assert_int_eq(access(journal_moved_to(journal), F_OK), 0);
+	(void)snprintf(wal, sizeof(wal), "%s-wal", journal_moved_to(journal));
+	ck_assert_int_eq(access(wal, F_OK), 0);
+	(void)stage_alone(journal, "b");
+	journal_close(&journal);
+
+	journal = open_journal();
+	ck_assert_uint_eq(count_rows(journal), 1);
+	journal_close(&journal);
+}
+END_TEST
+
+/* What was moved is what there was: whoever mends it finds all of it. */
+START_TEST(what_was_moved_away_can_be_put_back)
+{
+	struct journal *journal = open_journal();
+	char path[4300];
+
+	(void)stage_alone(journal, "a");
+	journal_close(&journal);
+	overwrite("journal.sqlite", 60, "\0\0\0\7", 4);
+	ck_assert_int_eq(truncate(inside("journal.sqlite-wal"), 0), 0);
+	journal = open_anyway(false);
+	(void)snprintf(path, sizeof(path), "%s", journal_moved_to(journal));
+	journal_close(&journal);
+
+	ck_assert_int_eq(unlink(inside("journal.sqlite-wal")), 0);
+	ck_assert_int_eq(rename(path, inside("journal.sqlite")), 0);
+	overwrite("journal.sqlite", 60, "\0\0\0\1", 4);
+	journal = open_journal();
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(a_missing_journal_is_made_anew_and_its_wal_is_not_believed)
+{
+	struct journal *journal = open_journal();
+
+	(void)stage_alone(journal, "a");
+	journal_close(&journal);
+	ck_assert_int_eq(unlink(inside("journal.sqlite")), 0);
+	journal = open_anyway(false);
+	ck_assert_ptr_null(journal_moved_to(journal));
+	ck_assert_uint_eq(count_rows(journal), 0);
+	journal_close(&journal);
+	journal = open_journal();
+	ck_assert_uint_eq(count_rows(journal), 0);
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(a_journal_that_is_good_stays)
+{
+	struct journal *journal = open_journal();
+	char tag[MAILDIR_TAG_SIZE];
+
+	(void)strcpy(tag, journal_tag(journal));
+	(void)stage_alone(journal, "a");
+	journal_close(&journal);
+	journal = open_anyway(_i == 1);
+	ck_assert_ptr_null(journal_moved_to(journal));
+	ck_assert_str_eq(journal_tag(journal), tag);
+	ck_assert_uint_eq(count_rows(journal), 1);
+	journal_close(&journal);
+	journal = open_journal(); /* and awaits nothing */
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(a_journal_of_another_mailbox_is_not_moved)
+{
+	const struct journal_identity jim = { "pop.example.org", 995, "jim",
+					      "work" };
+	struct journal *journal = open_journal();
+	struct error err = { 0 };
+
+	(void)stage_alone(journal, "a");
+	journal_close(&journal);
+	ck_assert_int_eq(journal_open_anyway(dir, &jim, true, &journal, &err),
+			 -1);
+	ck_assert_int_eq(err.kind, ERROR_CONFIG);
+	journal = open_journal();
+	ck_assert_uint_eq(count_rows(journal), 1);
+	journal_close(&journal);
+}
+END_TEST
+
+/* A full disk says nothing about the journal. */
+START_TEST(a_journal_that_cannot_be_read_now_is_not_moved)
+{
+	struct journal *journal = open_journal();
+	struct error err = { 0 };
+
+	journal_close(&journal);
+	ck_assert_int_eq(unlink(inside("journal.sqlite")), 0);
+	ck_assert_int_eq(mkdir(inside("journal.sqlite"), 0700), 0);
+	ck_assert_int_eq(journal_open_anyway(dir, &joe, false, &journal, &err),
+			 -1);
+	ck_assert_int_eq(err.kind, ERROR_LOCAL);
+	ck_assert_int_eq(rmdir(inside("journal.sqlite")), 0);
+}
+END_TEST
+
+START_TEST(damage_that_shows_late_is_found_before_it_is_believed)
+{
+	static char garbage[4096];
+	struct journal *journal = open_journal();
+	struct stat st;
+
+	for (unsigned i = 0; i < 400; i++)
+		(void)stage_alone(journal,
+				  "a uid that takes some room in the file");
+	journal_close(&journal);
+	memset(garbage, 0xee, sizeof(garbage));
+	ck_assert_int_eq(stat(inside("journal.sqlite"), &st), 0);
+	for (off_t at = 12 * 4096; at < st.st_size; at += 4096)
+		overwrite("journal.sqlite", at, garbage, sizeof(garbage));
+	ck_assert_int_eq(truncate(inside("journal.sqlite-wal"), 0), 0);
+
+	journal = open_anyway(false);
+	ck_assert_ptr_nonnull(journal_moved_to(journal));
+	ck_assert_uint_eq(count_rows(journal), 0);
+	journal_close(&journal);
+}
+END_TEST
+
+/* Each byte of SQLite's header in turn: no damage leaves a person stuck. */
+START_TEST(no_damage_to_the_header_leaves_a_person_stuck)
+{
+	struct journal *journal = open_journal();
+	char byte;
+	int fd;
+
+	skip_flush = true;
+	journal_close(&journal);
+	ck_assert_int_eq(truncate(inside("journal.sqlite-wal"), 0), 0);
+	fd = open(inside("journal.sqlite"), O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, &byte, 1, _i), 1);
+	byte = (char)~byte;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, _i), 1);
+	ck_assert_int_eq(close(fd), 0);
+
+	journal = open_anyway(false);
+	(void)stage_alone(journal, "a");
+	journal_close(&journal);
+	journal = open_journal();
+	ck_assert_uint_eq(count_rows(journal), 1);
+	journal_close(&journal);
+}
+END_TEST
+
+static void break_journal(void)
+{
+	if (access(inside("journal.sqlite"), F_OK) == 0)
+		overwrite("journal.sqlite", 0, "garbage garbage!", 16);
+}
+
+START_TEST(two_within_a_second_are_both_kept)
+{
+	struct journal *journal = open_journal();
+	char first[4300];
+
+	journal_close(&journal);
+	break_journal();
+	journal = open_anyway(false);
+	(void)snprintf(first, sizeof(first), "%s", journal_moved_to(journal));
+	journal_close(&journal);
+	break_journal();
+	journal = open_anyway(false);
+	ck_assert_str_ne(journal_moved_to(journal), first);
+	ck_assert_int_eq(access(journal_moved_to(journal), F_OK), 0);
+	ck_assert_int_eq(access(first, F_OK), 0);
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(a_journal_made_to_be_marked_is_no_good_before)
+{
+	struct journal *journal;
+	uint32_t n;
+	struct error err = { 0 };
+
+	if (_i > 0) { /* once there was one, and once there was none */
+		journal = open_journal();
+		journal_close(&journal);
+		break_journal();
+	}
+	journal = open_anyway(true);
+	journal_close(&journal);
+	check_refused(ERROR_CONFIG, "--mark-seen that did not end");
+	check_refused(ERROR_CONFIG, "mailhaul --refetch work ");
+
+	journal = open_anyway(true);
+	ck_assert_ptr_null(journal_moved_to(journal));
+	begin(journal);
+	if (_i == 2) /* a refetch ends it too */
+		ck_assert_int_eq(journal_forget_all(journal, &n, &err), 0);
+	else
+		ck_assert_int_eq(journal_end_marking(journal, &err), 0);
+	commit(journal);
+	journal_close(&journal);
+	journal = open_journal();
+	journal_close(&journal);
+}
+END_TEST
+
+static bool dies_at_flush(unsigned n, bool is_to_mark)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		struct journal *journal;
+
+		n_flushes = 0;
+		die_at_flush = n;
+		journal = open_anyway(is_to_mark);
+		end_marking(journal);
+		journal_close(&journal);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status) == 7;
+}
+
+/*
+ * Death at every flush. An empty journal that passed for a good one would let
+ * everything be fetched that was to be marked.
+ */
+START_TEST(a_kill_while_it_is_made_anew_leaves_it_marked_or_refused)
+{
+	struct journal *journal = open_journal();
+	struct error err = { 0 };
+	unsigned n = 1;
+
+	(void)stage_alone(journal, "a");
+	journal_close(&journal);
+	break_journal();
+	while (dies_at_flush(n, true)) {
+		ck_assert_msg(journal_open(dir, &joe, &journal, &err) == -1 ||
+				      n > 8,
+			      "died at flush %u", n);
+		if (journal)
+			journal_close(&journal);
+		else
+			ck_assert_msg(err.kind == ERROR_CONFIG, "%s", err.text);
+		break_journal();
+		n++;
+	}
+	ck_assert_uint_ge(n, 6);
+	journal = open_journal();
+	ck_assert_uint_eq(count_rows(journal), 0);
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(a_marked_row_is_known_and_has_nothing_but_its_uid_and_size)
+{
+	struct journal *journal = open_journal();
+	struct journal_rows rows = { 0 };
+	struct error err = { 0 };
+	struct journal_row row;
+	int64_t id = stage_alone(journal, "other");
+
+	begin(journal);
+	ck_assert_int_eq(journal_forget(journal, id, &err), 0);
+	ck_assert_int_eq(journal_mark_seen(journal, as_bytes("a"), 120, &err),
+			 0);
+	commit(journal);
+	journal_close(&journal);
+	journal = open_journal();
+	row = load_only_row(journal, &rows);
+	ck_assert_int_eq(row.state, JOURNAL_SEEN);
+	ck_assert_int_eq(row.list_size, 120);
+	ck_assert_uint_eq(row.occurrence, 1);
+	ck_assert_uint_eq(row.size_bytes, 0);
+	journal_rows_done(&rows);
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(to_forget_all_takes_rows_and_troubles_and_leaves_the_login)
+{
+	struct journal *journal = open_journal();
+	struct error err = { 0 };
+	char tag[MAILDIR_TAG_SIZE];
+	int64_t value;
+	uint32_t n = 99;
+
+	(void)strcpy(tag, journal_tag(journal));
+	(void)stage_alone(journal, "a");
+	(void)stage_alone(journal, "b");
+	begin(journal);
+	ck_assert_int_eq(journal_mark_seen(journal, as_bytes("c"), 1, &err), 0);
+	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), 1, &err),
+			 0);
+	ck_assert_int_eq(
+		journal_set_fact(journal, JOURNAL_REFUSED_TIMES, 3, &err), 0);
+	commit(journal);
+
+	begin(journal);
+	ck_assert_int_eq(journal_forget_all(journal, &n, &err), 0);
+	commit(journal);
+	ck_assert_uint_eq(n, 3);
+	ck_assert_uint_eq(count_rows(journal), 0);
+	ck_assert_uint_eq(trouble_count(journal, "a"), 0);
+	ck_assert_int_eq(
+		journal_get_fact(journal, JOURNAL_REFUSED_TIMES, &value, &err),
+		0);
+	ck_assert_int_eq(value, 3);
+	ck_assert_str_eq(journal_tag(journal), tag);
+	journal_close(&journal);
+}
+END_TEST
+
 static void add_open_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, a_new_journal_is_private_and_keeps_its_tag);
@@ -1238,6 +1641,38 @@ static void add_open_tests(TCase *tcase)
 	tcase_add_test(tcase, damage_that_shows_late_is_a_config_error_too);
 	tcase_add_loop_test(tcase, what_is_not_as_we_make_it_is_refused, 0,
 			    (int)ARRAY_SIZE(odd_cases));
+}
+
+static void add_anew_tests(TCase *tcase)
+{
+	tcase_add_test(tcase, the_words_name_the_account_and_both_ways_on);
+	tcase_add_test(tcase, a_long_path_does_not_crowd_out_the_advice);
+	tcase_add_loop_test(tcase,
+			    a_useless_journal_is_moved_away_whole_and_made_anew,
+			    0, (int)ARRAY_SIZE(damage_cases));
+	tcase_add_test(tcase, what_was_moved_away_can_be_put_back);
+	tcase_add_test(
+		tcase,
+		a_missing_journal_is_made_anew_and_its_wal_is_not_believed);
+	tcase_add_loop_test(tcase, a_journal_that_is_good_stays, 0, 2);
+	tcase_add_test(tcase, a_journal_of_another_mailbox_is_not_moved);
+	tcase_add_test(tcase, a_journal_that_cannot_be_read_now_is_not_moved);
+	tcase_add_test(tcase,
+		       damage_that_shows_late_is_found_before_it_is_believed);
+	tcase_add_loop_test(
+		tcase, no_damage_to_the_header_leaves_a_person_stuck, 0, 100);
+	tcase_add_test(tcase, two_within_a_second_are_both_kept);
+	tcase_add_loop_test(
+		tcase, a_journal_made_to_be_marked_is_no_good_before, 0, 3);
+	tcase_add_test(
+		tcase,
+		a_kill_while_it_is_made_anew_leaves_it_marked_or_refused);
+	tcase_add_test(
+		tcase,
+		a_marked_row_is_known_and_has_nothing_but_its_uid_and_size);
+	tcase_add_test(
+		tcase,
+		to_forget_all_takes_rows_and_troubles_and_leaves_the_login);
 }
 
 static void add_row_tests(TCase *tcase)
@@ -1294,6 +1729,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	add_open_tests(tcase);
+	add_anew_tests(tcase);
 	add_row_tests(tcase);
 	add_transaction_tests(tcase);
 	add_memory_tests(tcase);

@@ -15,6 +15,7 @@
 #define S     JOURNAL_STAGED
 #define G     JOURNAL_GONE
 #define X     JOURNAL_DELETED
+#define M     JOURNAL_SEEN /* marked */
 
 struct item {
 	const char *uid; /* NULL: no more items. Numbers are 1, 2, 3.. */
@@ -165,6 +166,57 @@ static const struct {
 	  ROWS({ D, "A", 1 }, { D, "A", 2 }),
 	  .expected = "gone:11 gone:12" },
 	{ .name = "nothing on either side", .expected = "" },
+	{ .name = "a marked message is kept though mail is to be deleted",
+	  ITEMS({ "A", 100 }),
+	  ROWS({ M, "A", 100 }),
+	  .expected = "keep:11" },
+	{ .name = "an unknown size is kept as it was marked",
+	  ITEMS({ "A", -1 }),
+	  ROWS({ M, "A", -1 }),
+	  .expected = "keep:11" },
+	{ .name = "a marked UID of another size is fetched",
+	  ITEMS({ "A", 101 }),
+	  ROWS({ M, "A", 100 }),
+	  .expected = "fetch" },
+	{ .name = "a marked row keeps one copy, the other is fetched",
+	  ITEMS({ "A", 100 }, { "A", 100 }),
+	  ROWS({ M, "A", 100 }),
+	  .expected = "keep:11 fetch" },
+	{ .name = "a marked copy beside a delivered one vouches for nothing",
+	  ITEMS({ "A", 100 }),
+	  ROWS({ D, "A", 100 }, { M, "A", 100 }),
+	  .expected = "keep:12" },
+	{ .name = "copies delivered and marked are told apart by size",
+	  ITEMS({ "A", 100 }, { "A", 200 }),
+	  ROWS({ D, "A", 100 }, { M, "A", 200 }),
+	  .expected = "fetch keep:12" },
+	{ .name = "a marked message is gone when others are there",
+	  ITEMS({ "B", 1 }),
+	  ROWS({ M, "A", 1 }, { M, "B", 1 }),
+	  .expected = "keep:12 gone:11" },
+	{ .name = "an empty listing makes no marked message gone",
+	  ROWS({ M, "A", 1 }, { D, "B", 1 }),
+	  .expected = "gone:12" },
+	{ .name = "an incomplete listing does not either",
+	  .is_cut = true,
+	  ITEMS({ "B", 1 }),
+	  ROWS({ M, "A", 1 }),
+	  .expected = "fetch" },
+	{ .name = "without UIDs a marked row means nothing",
+	  .has_none = true,
+	  ITEMS({ "", 1 }),
+	  ROWS({ M, "A", 1 }),
+	  .expected = "fetch" },
+	{ .name = "kept: a marked message stays too",
+	  .keeps_mail = true,
+	  ITEMS({ "A", 100 }),
+	  ROWS({ M, "A", 100 }),
+	  .expected = "keep:11" },
+	{ .name = "kept: a delivered and a marked row keep two copies",
+	  .keeps_mail = true,
+	  ITEMS({ "A", 1 }, { "A", 1 }),
+	  ROWS({ D, "A", 1 }, { M, "A", 1 }),
+	  .expected = "keep:11 keep:12" },
 
 	{ .name = "kept: an unknown message is fetched",
 	  .keeps_mail = true,
@@ -351,7 +403,7 @@ static void make_random(struct item *items, struct row *rows)
 					  (int64_t)random_below(3) - 1 };
 	for (size_t i = 0; i < n_rows; i++) {
 		least += random_below(4 - least); /* the journal is sorted */
-		rows[i] = (struct row){ JOURNAL_STAGED + random_below(4),
+		rows[i] = (struct row){ JOURNAL_STAGED + random_below(5),
 					uids[least],
 					(int64_t)random_below(3) - 1 };
 	}
@@ -406,7 +458,8 @@ static void check_kept(const struct plan *plan, const struct world *world,
 	const struct plan_item *item = &plan->items[at];
 	const struct journal_row *row = &world->rows[item->row_id - 11];
 
-	ck_assert(row->state == JOURNAL_DELIVERED);
+	ck_assert(row->state == JOURNAL_DELIVERED ||
+		  row->state == JOURNAL_SEEN);
 	ck_assert(row->list_size == item->list_size);
 	ck_assert(row->uid.len == item->uid.len && item->uid.len > 0 &&
 		  memcmp(row->uid.data, item->uid.data, item->uid.len) == 0);
@@ -439,7 +492,44 @@ START_TEST(keeps_each_row_once_and_deletes_nothing)
 }
 END_TEST
 
-/* Loose is every row DELIVERED or GONE that no item has, DELETED by its UID. */
+static const struct journal_row *row_of(const struct world *world, int64_t id)
+{
+	return &world->rows[id - 11];
+}
+
+/* Whatever else there is: the other policy takes only rows of its own kind. */
+START_TEST(nothing_but_a_marked_row_keeps_mail_that_is_to_be_deleted)
+{
+	for (unsigned run = 0; run < 50000; run++) {
+		struct item items[N_MAX] = { 0 };
+		struct row rows[N_MAX] = { 0 };
+		struct plan plan = { 0 };
+		struct world world;
+		const struct plan_input input = { .listing = &world.listing,
+						  .rows = &world.known };
+		struct error err = { 0 };
+
+		make_random(items, rows);
+		world_make(&world, items, rows);
+		ck_assert_int_eq(plan_make(&input, &plan, &err), 0);
+		for (size_t i = 0; i < plan.n_items; i++) {
+			const struct plan_item *item = &plan.items[i];
+
+			if (item->action != PLAN_KEEP)
+				continue;
+			ck_assert(row_of(&world, item->row_id)->state ==
+				  JOURNAL_SEEN);
+			check_kept(&plan, &world, i);
+		}
+		plan_done(&plan);
+	}
+}
+END_TEST
+
+/*
+ * Loose is every row DELIVERED or GONE that no item has, DELETED by its UID,
+ * SEEN without it.
+ */
 static bool is_loose(const struct plan *plan, const struct journal_row *row)
 {
 	bool is_listed = false, is_taken = false;
@@ -454,6 +544,8 @@ static bool is_loose(const struct plan *plan, const struct journal_row *row)
 	}
 	if (row->state == JOURNAL_DELETED)
 		return is_listed;
+	if (row->state == JOURNAL_SEEN)
+		return !is_listed;
 	return row->state != JOURNAL_STAGED && !is_taken;
 }
 
@@ -699,6 +791,9 @@ int main(void)
 	tcase_add_loop_test(tcase, decides, 0, (int)ARRAY_SIZE(plan_cases));
 	tcase_add_test(tcase, deletes_exactly_what_the_journal_vouches_for);
 	tcase_add_test(tcase, keeps_each_row_once_and_deletes_nothing);
+	tcase_add_test(
+		tcase,
+		nothing_but_a_marked_row_keeps_mail_that_is_to_be_deleted);
 	tcase_add_test(tcase, every_row_that_nobody_took_is_loose);
 	tcase_add_loop_test(tcase, fits_the_disk, 0,
 			    (int)ARRAY_SIZE(fit_cases));
