@@ -232,6 +232,7 @@ static void finish_visit(struct dispatch *d, struct visit *visit)
 		.duration_usec =
 			now_usec(CLOCK_MONOTONIC) - visit->started_usec,
 		.next = next,
+		.purpose = d->options.purpose,
 		.is_once = d->options.once,
 	};
 
@@ -357,6 +358,7 @@ static int launch(struct dispatch *d, struct visit *visit, struct error *err)
 		.account = visit->account,
 		.resources = d->resources,
 		.state_root = d->options.state_root,
+		.purpose = d->options.purpose,
 		.is_asked_for = visit->entry->is_asked_for,
 		.is_again = visit->entry->is_again,
 	};

@@ -24,6 +24,7 @@ struct worker_resources;
 struct dispatch_options {
 	const char *state_root; /* as worker_job's; borrowed */
 	bool once;		/* no next time */
+	enum purpose purpose;	/* of every visit */
 	char *const *only;	/* account names; borrowed */
 	size_t n_only;		/* 0: all */
 };

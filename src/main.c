@@ -20,13 +20,17 @@ static const char help_text[] =
 	"\n"
 	"  --once           visit every account now, then exit\n"
 	"  --account NAME   with --once: only this account; may be given several times\n"
+	"  --mark-seen NAME take what is on this account's server as known, fetch none\n"
+	"                   of it, then exit; may be given several times\n"
+	"  --refetch NAME   forget what is known of this account and fetch all that is\n"
+	"                   on its server, then exit; may be given several times\n"
 	"  --check-config   say what is configured, or list every error, and exit\n"
 	"  --config FILE    read FILE, and conf.d/*.conf beside it\n"
 	"  --quiet          no line for what went well\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this text and exit\n"
 	"\n"
-	"With --once the exit status is 0 when all went well, mail or none; 75 when an\n"
+	"Unless it stays as a daemon, the exit status is 0 when all went well, mail or none; 75 when an\n"
 	"account was busy, 69 for a network failure, 76 for a broken server, 77 for a\n"
 	"refused login, 74 for a local failure such as a full disk, and 78 for an error\n"
 	"in the configuration. Several failed accounts: the worst one counts.\n"
@@ -35,6 +39,9 @@ static const char help_text[] =
 
 struct arguments {
 	bool once;
+	bool account;
+	bool mark_seen;
+	bool refetch;
 	bool check_config;
 	bool quiet;
 	bool version;
@@ -47,6 +54,8 @@ struct arguments {
 enum choice {
 	CHOICE_ONCE = 1,
 	CHOICE_ACCOUNT,
+	CHOICE_MARK_SEEN,
+	CHOICE_REFETCH,
 	CHOICE_CHECK_CONFIG,
 	CHOICE_CONFIG,
 	CHOICE_QUIET,
@@ -57,6 +66,8 @@ enum choice {
 static const struct option long_options[] = {
 	{ "once", no_argument, NULL, CHOICE_ONCE },
 	{ "account", required_argument, NULL, CHOICE_ACCOUNT },
+	{ "mark-seen", required_argument, NULL, CHOICE_MARK_SEEN },
+	{ "refetch", required_argument, NULL, CHOICE_REFETCH },
 	{ "check-config", no_argument, NULL, CHOICE_CHECK_CONFIG },
 	{ "config", required_argument, NULL, CHOICE_CONFIG },
 	{ "quiet", no_argument, NULL, CHOICE_QUIET },
@@ -75,6 +86,12 @@ static int usage_error(const char *problem, const char *argument)
 	return -1;
 }
 
+static void add_account(struct arguments *arguments, bool *option)
+{
+	*option = true;
+	arguments->accounts[arguments->n_accounts++] = optarg;
+}
+
 /* false: not one of our options, or without the argument it needs. */
 static bool take_option(struct arguments *ret, int choice)
 {
@@ -83,7 +100,13 @@ static bool take_option(struct arguments *ret, int choice)
 		ret->once = true;
 		return true;
 	case CHOICE_ACCOUNT:
-		ret->accounts[ret->n_accounts++] = optarg;
+		add_account(ret, &ret->account);
+		return true;
+	case CHOICE_MARK_SEEN:
+		add_account(ret, &ret->mark_seen);
+		return true;
+	case CHOICE_REFETCH:
+		add_account(ret, &ret->refetch);
 		return true;
 	case CHOICE_CHECK_CONFIG:
 		ret->check_config = true;
@@ -105,6 +128,37 @@ static bool take_option(struct arguments *ret, int choice)
 	}
 }
 
+/* Each does one thing, so that no account is meant by accident. */
+static int check_arguments(const struct arguments *arguments)
+{
+	const struct {
+		bool is_given;
+		const char *name;
+	} deeds[] = {
+		{ arguments->once, "--once" },
+		{ arguments->mark_seen, "--mark-seen" },
+		{ arguments->refetch, "--refetch" },
+		{ arguments->check_config, "--check-config" },
+	};
+	const char *first = NULL;
+	char problem[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(deeds); i++) {
+		if (!deeds[i].is_given)
+			continue;
+		if (first == NULL) {
+			first = deeds[i].name;
+			continue;
+		}
+		(void)snprintf(problem, sizeof(problem), "not together with %s",
+			       first);
+		return usage_error(problem, deeds[i].name);
+	}
+	if (arguments->account && !arguments->once)
+		return usage_error("only with --once can one use", "--account");
+	return 0;
+}
+
 /* ret->accounts has room for as many as there are arguments. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret)
 {
@@ -123,12 +177,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 	}
 	if (optind < argc)
 		return usage_error("unexpected argument", argv[optind]);
-	if (ret->n_accounts > 0 && !ret->once)
-		return usage_error("only with --once can one use", "--account");
-	if (ret->once && ret->check_config)
-		return usage_error("not together with --once",
-				   "--check-config");
-	return 0;
+	return check_arguments(ret);
 }
 
 static int load(const struct config_paths *paths, struct config **ret)
@@ -190,13 +239,22 @@ static void print_config(const struct config_paths *paths,
 	printf("accounts:      %zu\n", config->n_accounts);
 }
 
+static enum purpose purpose_of(const struct arguments *arguments)
+{
+	if (arguments->mark_seen)
+		return PURPOSE_MARK_SEEN;
+	return arguments->refetch ? PURPOSE_REFETCH : PURPOSE_FETCH;
+}
+
 /* The configuration is loaded; supervisor_run takes it over. */
 static int act(const struct arguments *arguments,
 	       const struct config_paths *paths, struct config *config)
 {
+	enum purpose purpose = purpose_of(arguments);
 	const struct supervisor_options options = {
 		.paths = paths,
-		.once = arguments->once,
+		.once = arguments->once || purpose != PURPOSE_FETCH,
+		.purpose = purpose,
 		.quiet = arguments->quiet,
 		.only = arguments->accounts,
 		.n_only = arguments->n_accounts,

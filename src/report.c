@@ -64,6 +64,7 @@ static void put_report(struct writer *writer, const struct report *report)
 	put_number(writer, report->fetched, 4);
 	put_number(writer, report->deleted, 4);
 	put_number(writer, report->kept, 4);
+	put_number(writer, report->marked, 4);
 	put_number(writer, report->refused, 4);
 	put_number(writer, report->bytes, 8);
 	put_number(writer, MIN(report->retry_sec, REPORT_RETRY_MAX_SEC), 4);
@@ -167,6 +168,7 @@ static void take_report(struct reader *reader, struct report *ret)
 	ret->fetched = take_count(reader);
 	ret->deleted = take_count(reader);
 	ret->kept = take_count(reader);
+	ret->marked = take_count(reader);
 	ret->refused = take_count(reader);
 	ret->bytes = take_number(reader, 8, INT64_MAX);
 	ret->retry_sec = (uint32_t)take_number(reader, 4, REPORT_RETRY_MAX_SEC);

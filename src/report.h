@@ -16,6 +16,13 @@
 /* A wish for a longer pause is cut to this: no server may end an account. */
 #define REPORT_RETRY_MAX_SEC 86400
 
+/* What a visit is made for. The last two only when a person says so. */
+enum purpose {
+	PURPOSE_FETCH = 0, /* what is new, as configured */
+	PURPOSE_MARK_SEEN, /* nothing: what is on the server becomes known */
+	PURPOSE_REFETCH,   /* everything: what is known is forgotten first */
+};
+
 /* Where in a visit something happened, in the order of a visit. */
 enum step {
 	STEP_START = 0, /* privileges, secret, lock, Maildir opened */
@@ -40,6 +47,7 @@ struct report {
 	uint32_t fetched;     /* messages newly in the Maildir */
 	uint32_t deleted;     /* DELEs that the server accepted */
 	uint32_t kept;	      /* known messages left on the server */
+	uint32_t marked;      /* messages that became known without a RETR */
 	uint32_t refused;     /* messages not handed over, or not deleted */
 	uint64_t bytes;	      /* of the fetched messages, as stored */
 	uint32_t retry_sec;   /* not before that; 0: the scheduler decides */

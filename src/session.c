@@ -273,6 +273,37 @@ static void note_plan(struct session *s)
 			  "what it leaves out is left alone");
 }
 
+/* What the plan may rest on: for a refetch nothing of what is known. */
+static int load_rows(struct session *s, struct error *err)
+{
+	if (s->job->purpose == PURPOSE_REFETCH)
+		return 0;
+	return journal_load(s->job->journal, &s->rows, err);
+}
+
+/* Durable before the first RETR: what a crash leaves is fetched all the same. */
+static int forget_known(struct session *s, struct error *err)
+{
+	struct journal *journal = s->job->journal;
+	uint32_t n;
+
+	if (s->job->purpose != PURPOSE_REFETCH)
+		return 0;
+	if (journal_begin(journal, err) < 0)
+		return -1;
+	if (journal_forget_all(journal, &n, err) < 0) {
+		journal_rollback(journal);
+		return -1;
+	}
+	if (journal_commit(journal, err) < 0)
+		return -1;
+	notes_add(s->job->notes, LOG_NOTICE,
+		  "known messages forgotten: %u; all that is on the server is "
+		  "fetched",
+		  n);
+	return 0;
+}
+
 static int list_and_plan(struct session *s, struct error *err)
 {
 	const struct plan_input input = {
@@ -283,13 +314,71 @@ static int list_and_plan(struct session *s, struct error *err)
 
 	s->report->step = STEP_LIST;
 	if (listing_read(s->pop3, &s->listing, err) < 0 ||
-	    journal_load(s->job->journal, &s->rows, err) < 0 ||
-	    check_uids(s, err) < 0 || plan_make(&input, &s->plan, err) < 0 ||
+	    load_rows(s, err) < 0 || check_uids(s, err) < 0 ||
+	    forget_known(s, err) < 0 || plan_make(&input, &s->plan, err) < 0 ||
 	    put_troubles_last(s, err) < 0 || load_known(s, err) < 0)
 		return -1;
 	leave_out_unfit(s);
 	note_plan(s);
 	return 0;
+}
+
+/* Whatever the plan would fetch. What has no UID cannot be told again. */
+static int mark_planned(struct session *s, struct error *err)
+{
+	const struct plan *plan = &s->plan;
+
+	for (size_t i = 0; i < plan->n_retrieve; i++) {
+		const struct plan_item *item = &plan->items[plan->retrieve[i]];
+
+		if (item->uid.len == 0)
+			continue;
+		if (journal_mark_seen(s->job->journal, item->uid,
+				      item->list_size, err) < 0)
+			return -1;
+		s->report->marked++;
+	}
+	s->report->kept = (uint32_t)(plan->n_items - plan->n_retrieve);
+	return journal_end_marking(s->job->journal, err);
+}
+
+static int commit_marks(struct session *s, struct error *err)
+{
+	if (journal_begin(s->job->journal, err) < 0)
+		return -1;
+	if (mark_planned(s, err) < 0) {
+		journal_rollback(s->job->journal);
+		return -1;
+	}
+	return journal_commit(s->job->journal, err);
+}
+
+/* In place of a plan and its fetch: all that is listed becomes known. */
+static int mark_seen(struct session *s, struct error *err)
+{
+	const struct plan_input input = {
+		.listing = &s->listing,
+		.rows = &s->rows,
+		.keeps_mail = true,
+	};
+
+	s->report->step = STEP_LIST;
+	if (listing_read(s->pop3, &s->listing, err) < 0)
+		return -1;
+	if (!s->listing.has_uids)
+		return error_set(
+			err, ERROR_CONFIG,
+			"server has no UIDL, so that what is marked cannot be "
+			"told from what comes later: --mark-seen is not "
+			"possible, --refetch is");
+	if (!s->listing.is_complete)
+		notes_add(s->job->notes, LOG_WARNING,
+			  "the server's listing is incomplete or malformed: "
+			  "what it leaves out is not marked");
+	if (journal_load(s->job->journal, &s->rows, err) < 0 ||
+	    plan_make(&input, &s->plan, err) < 0)
+		return -1;
+	return commit_marks(s, err);
 }
 
 static int fetch(struct session *s, struct error *err)
@@ -340,8 +429,11 @@ static int check_room(struct session *s, struct error *err)
 static int visit(struct session *s, struct error *err)
 {
 	if (greet(s, err) < 0 || ask_capa(s, err) < 0 || secure(s, err) < 0 ||
-	    log_in(s, err) < 0 || list_and_plan(s, err) < 0 ||
-	    fetch(s, err) < 0)
+	    log_in(s, err) < 0)
+		return -1;
+	if (s->job->purpose == PURPOSE_MARK_SEEN)
+		return mark_seen(s, err);
+	if (list_and_plan(s, err) < 0 || fetch(s, err) < 0)
 		return -1;
 	note_renamed(s);
 	return check_room(s, err);

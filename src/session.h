@@ -23,12 +23,15 @@ struct session_job {
 	struct uplink *uplink;
 	struct notes *notes;
 	int stop_fd;	   /* readable once the worker is told to stop */
+	enum purpose purpose;
 	bool is_asked_for; /* by a person */
 	bool skips_capa;   /* the server hung up on CAPA a moment ago */
 };
 
 /*
- * Makes the visit. Every visit that got a greeting ends with QUIT, or, where
+ * Makes the visit, for whatever purpose: what is on the server becomes known
+ * all at once or not at all, and nothing is forgotten before the server has
+ * listed what there is. Every visit that got a greeting ends with QUIT, or, where
  * the stream is out of step or too slow to finish, with a shutdown. Fills in
  * the report, also on failure, but for its kind and text, which are the
  * error's.

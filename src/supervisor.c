@@ -201,6 +201,7 @@ static int prepare(struct supervisor *s, struct config *config,
 	const struct dispatch_options options = {
 		.state_root = s->options->paths->state_dir,
 		.once = s->options->once,
+		.purpose = s->options->purpose,
 		.only = s->options->only,
 		.n_only = s->options->n_only,
 	};

@@ -7,11 +7,13 @@
 
 #include "base.h"
 #include "config.h"
+#include "report.h"
 
 struct supervisor_options {
 	const struct config_paths *paths; /* borrowed */
 	bool once;	    /* every account due now, no next time */
 	bool quiet;	    /* no line for a visit that went well */
+	enum purpose purpose; /* other than PURPOSE_FETCH with once and only */
 	char **only;	    /* account names, asked for by a person */
 	size_t n_only;	    /* 0: all */
 };

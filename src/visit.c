@@ -257,6 +257,18 @@ static void add_counted(struct line *line, uint32_t n, const char *what)
 		add(line, ", %u %s", n, what);
 }
 
+static void log_marked(const struct visit *visit)
+{
+	const struct report *report = &visit->report;
+	struct line line = { 0 };
+
+	add_messages(&line, report->marked);
+	add(&line, " on the server taken as known");
+	add_counted(&line, report->kept, "known before");
+	add(&line, ", nothing fetched");
+	log_account(LOG_INFO, visit->account->name, "%s", line.text);
+}
+
 static void log_success(const struct visit *visit,
 			const struct visit_words *words)
 {
@@ -311,8 +323,10 @@ static void log_failure(const struct visit *visit,
 
 void visit_log_end(const struct visit *visit, const struct visit_words *words)
 {
-	if (visit->report.kind == ERROR_NONE)
-		log_success(visit, words);
-	else
+	if (visit->report.kind != ERROR_NONE)
 		log_failure(visit, words);
+	else if (words->purpose == PURPOSE_MARK_SEEN)
+		log_marked(visit);
+	else
+		log_success(visit, words);
 }

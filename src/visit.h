@@ -88,6 +88,7 @@ void visit_check_signs_of_life(struct visit *visit);
 struct visit_words {
 	uint64_t duration_usec;
 	const char *next; /* "next visit in 5 min": said after a failure */
+	enum purpose purpose;
 	bool is_once;	  /* somebody waits to be told, even of nothing */
 };
 

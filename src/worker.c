@@ -278,20 +278,43 @@ static int get_trust(const struct worker_self *self, struct tls_trust **own,
 	return 0;
 }
 
-static int open_store(const struct account *account, struct journal **journal,
-		      struct maildir *maildir, struct error *err)
+/* A person who says what shall be known needs no journal that can be used. */
+static int open_journal(struct worker_self *self, struct journal **journal,
+			struct error *err)
 {
+	const struct account *account = self->job->account;
 	const struct journal_identity identity = {
 		.host = account->host,
 		.port = account->port,
 		.username = account->username,
+		.account = account->name,
 	};
+	bool is_to_mark = self->job->purpose == PURPOSE_MARK_SEEN;
+
+	if (self->job->purpose == PURPOSE_FETCH)
+		return journal_open(account->state_dir, &identity, journal,
+				    err);
+	if (journal_open_anyway(account->state_dir, &identity, is_to_mark,
+				journal, err) < 0)
+		return -1;
+	if (journal_moved_to(*journal))
+		notes_add(&self->notes, LOG_WARNING,
+			  "the journal could not be used: it is made anew, and "
+			  "the old one is now %s",
+			  journal_moved_to(*journal));
+	return 0;
+}
+
+static int open_store(struct worker_self *self, struct journal **journal,
+		      struct maildir *maildir, struct error *err)
+{
+	const struct account *account = self->job->account;
 	struct maildir_options options = {
 		.path = account->maildir,
 		.create = account->create,
 	};
 
-	if (journal_open(account->state_dir, &identity, journal, err) < 0)
+	if (open_journal(self, journal, err) < 0)
 		return -1;
 	options.tag = journal_tag(*journal);
 	return maildir_open(maildir, &options, err);
@@ -309,7 +332,7 @@ static int make_visit(struct worker_self *self, struct error *err)
 
 	if (get_secret(self, &secret, err) < 0 ||
 	    get_trust(self, &own, &trust, err) < 0 ||
-	    open_store(self->job->account, &journal, &maildir, err) < 0)
+	    open_store(self, &journal, &maildir, err) < 0)
 		return -1;
 
 	const struct session_job job = {
@@ -321,6 +344,7 @@ static int make_visit(struct worker_self *self, struct error *err)
 		.uplink = &self->uplink,
 		.notes = &self->notes,
 		.stop_fd = self->stop_fd,
+		.purpose = self->job->purpose,
 		.is_asked_for = self->job->is_asked_for,
 		.skips_capa = self->job->is_again,
 	};

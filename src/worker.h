@@ -12,6 +12,7 @@
 #include "base.h"
 #include "config.h"
 #include "error.h"
+#include "report.h"
 
 struct worker_resources; /* what all workers share copy-on-write: the system's CAs */
 
@@ -26,6 +27,7 @@ struct worker_job {
 	const struct account *account;		   /* borrowed */
 	const struct worker_resources *resources;  /* borrowed */
 	const char *state_root;			   /* the directory that holds all state_dirs */
+	enum purpose purpose;
 	bool is_asked_for; /* by a person: a remembered refusal does not hold it back */
 	bool is_again;	   /* the report before asked for one more visit */
 };

@@ -23,6 +23,7 @@ static const struct {
 	    .fetched = 3,
 	    .deleted = 2,
 	    .kept = 5,
+	    .marked = 6,
 	    .refused = 1,
 	    .bytes = 12345 } },
 	{ "the largest numbers",
@@ -31,6 +32,7 @@ static const struct {
 	    .fetched = UINT32_MAX,
 	    .deleted = UINT32_MAX,
 	    .kept = UINT32_MAX,
+	    .marked = UINT32_MAX,
 	    .refused = UINT32_MAX,
 	    .bytes = INT64_MAX,
 	    .retry_sec = REPORT_RETRY_MAX_SEC,
@@ -68,8 +70,8 @@ static void assert_same_report(const char *name, const struct report *a,
 {
 	ck_assert_msg(a->kind == b->kind && a->step == b->step, "%s", name);
 	ck_assert_msg(a->fetched == b->fetched && a->deleted == b->deleted &&
-			      a->kept == b->kept && a->refused == b->refused &&
-			      a->bytes == b->bytes,
+			      a->kept == b->kept && a->marked == b->marked &&
+			      a->refused == b->refused && a->bytes == b->bytes,
 		      "%s", name);
 	ck_assert_msg(a->retry_sec == b->retry_sec && a->again == b->again &&
 			      a->stopped == b->stopped,
@@ -153,12 +155,12 @@ static const struct {
 	{ "an unknown type", TYPE_AT, MESSAGE_REPORT + 1 },
 	{ "an unknown kind", HEADER_LEN, ERROR_KIND_MAX + 1 },
 	{ "an unknown step", HEADER_LEN + 1, STEP_MAX + 1 },
-	{ "a negative size", HEADER_LEN + 2 + 4 * 4 + 7, 0x80 },
-	{ "a pause of years", HEADER_LEN + 2 + 4 * 4 + 8 + 3, 1 },
-	{ "again is neither yes nor no", HEADER_LEN + 2 + 4 * 4 + 8 + 4, 2 },
-	{ "stopped is neither yes nor no", HEADER_LEN + 2 + 4 * 4 + 8 + 5, 2 },
-	{ "a text longer than the packet", HEADER_LEN + 2 + 4 * 4 + 8 + 6, 9 },
-	{ "a text longer than any", HEADER_LEN + 2 + 4 * 4 + 8 + 7, 0xff },
+	{ "a negative size", HEADER_LEN + 2 + 5 * 4 + 7, 0x80 },
+	{ "a pause of years", HEADER_LEN + 2 + 5 * 4 + 8 + 3, 1 },
+	{ "again is neither yes nor no", HEADER_LEN + 2 + 5 * 4 + 8 + 4, 2 },
+	{ "stopped is neither yes nor no", HEADER_LEN + 2 + 5 * 4 + 8 + 5, 2 },
+	{ "a text longer than the packet", HEADER_LEN + 2 + 5 * 4 + 8 + 6, 9 },
+	{ "a text longer than any", HEADER_LEN + 2 + 5 * 4 + 8 + 7, 0xff },
 	{ "words of a good visit", HEADER_LEN, ERROR_NONE },
 };
 

@@ -74,6 +74,7 @@ struct scene {
 	struct report report;
 	struct error err;
 	int stop_fd;
+	enum purpose purpose;
 	bool is_asked_for;
 	int result;
 };
@@ -126,6 +127,7 @@ static void visit(struct scene *scene)
 		.uplink = &uplink,
 		.notes = &scene->notes,
 		.stop_fd = scene->stop_fd,
+		.purpose = scene->purpose,
 		.is_asked_for = scene->is_asked_for,
 	};
 
@@ -610,6 +612,187 @@ START_TEST(what_has_made_trouble_goes_last)
 }
 END_TEST
 
+/* Marked mail stays on the server, whatever is configured, until a refetch. */
+START_TEST(marked_mail_is_neither_fetched_nor_deleted_until_a_refetch)
+{
+	const struct peer_row listing[] = {
+		GREETING, CAPA, LOGIN, UIDL, LIST, QUIT,
+	};
+	const struct peer_row one_more[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		PEER_ROW("UIDL", "+OK\r\n1 A\r\n2 C\r\n.\r\n"),
+		LIST,
+		PEER_ROW("RETR 2", MESSAGE),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		QUIT,
+	};
+	const struct peer_row all[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.purpose = PURPOSE_MARK_SEEN;
+	play(&scene, listing, ARRAY_SIZE(listing));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.marked, 2);
+	ck_assert_uint_eq(scene.report.kept, 0);
+	play(&scene, listing, ARRAY_SIZE(listing));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.marked, 0);
+	ck_assert_uint_eq(scene.report.kept, 2);
+
+	scene.purpose = PURPOSE_FETCH;
+	play(&scene, one_more, ARRAY_SIZE(one_more));
+	expect_success(&scene);
+	ck_assert(peer_has_played_all(scene.peer));
+	ck_assert_uint_eq(scene.report.fetched, 1);
+	ck_assert_uint_eq(scene.report.kept, 1);
+
+	scene.purpose = PURPOSE_REFETCH;
+	play(&scene, all, ARRAY_SIZE(all));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.fetched, 2);
+	ck_assert_uint_eq(scene.report.deleted, 2);
+	expect_note(&scene, LOG_NOTICE, "known messages forgotten: 3;");
+	ck_assert_uint_eq(scratch_count(scene.store.mail, "new"), 3);
+	scene_done(&scene);
+}
+END_TEST
+
+/* What was delivered here may be deleted there: a mark takes nothing back. */
+START_TEST(a_mark_does_not_unsay_that_mail_was_delivered)
+{
+	const struct peer_row kept[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		QUIT,
+	};
+	const struct peer_row listing[] = {
+		GREETING, CAPA, LOGIN, UIDL, LIST, QUIT,
+	};
+	const struct peer_row deleting[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("DELE 1", "+OK\r\n"),
+		PEER_ROW("DELE 2", "+OK\r\n"),
+		QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.account.keep = KEEP_FOREVER;
+	play(&scene, kept, ARRAY_SIZE(kept));
+	expect_success(&scene);
+	scene.purpose = PURPOSE_MARK_SEEN;
+	play(&scene, listing, ARRAY_SIZE(listing));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.marked, 0);
+	scene.purpose = PURPOSE_FETCH;
+	scene.account.keep = KEEP_DELETE;
+	play(&scene, deleting, ARRAY_SIZE(deleting));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.deleted, 2);
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(without_uids_nothing_can_be_marked)
+{
+	const struct peer_row rows[] = {
+		GREETING, PEER_ROW("CAPA", "-ERR\r\n"), LOGIN, PEER_ROW("UIDL", "-ERR what?\r\n"),
+		LIST,     QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.purpose = PURPOSE_MARK_SEEN;
+	play(&scene, rows, ARRAY_SIZE(rows));
+	expect_failure(&scene, STEP_LIST, ERROR_CONFIG);
+	ck_assert_ptr_nonnull(strstr(scene.err.text, "no UIDL"));
+	ck_assert_str_eq(peer_finish(scene.peer), SAID_LISTS "QUIT\n");
+	scene_done(&scene);
+}
+END_TEST
+
+START_TEST(what_a_listing_leaves_out_is_not_marked_and_noted)
+{
+	const struct peer_row rows[] = {
+		GREETING, CAPA,
+		LOGIN,    PEER_ROW("UIDL", "+OK\r\n1 A\r\nnonsense\r\n.\r\n"),
+		LIST,     QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.purpose = PURPOSE_MARK_SEEN;
+	play(&scene, rows, ARRAY_SIZE(rows));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.marked, 1);
+	expect_note(&scene, LOG_WARNING, "what it leaves out is not marked");
+	scene_done(&scene);
+}
+END_TEST
+
+/* A server that cannot be listed is no reason to forget anything. */
+START_TEST(a_refetch_that_fails_before_the_listing_forgets_nothing)
+{
+	const struct peer_row kept[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		LIST,
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("RETR 2", MESSAGE),
+		QUIT,
+	};
+	const struct peer_row cut[] = {
+		GREETING,
+		CAPA,
+		LOGIN,
+		UIDL,
+		{ .expect = "LIST", .send = "+OK\r\n1 20\r\n", .closes = true },
+	};
+	const struct peer_row listing[] = {
+		GREETING, CAPA, LOGIN, UIDL, LIST, QUIT,
+	};
+	struct scene scene;
+
+	scene_make(&scene);
+	scene.account.keep = KEEP_FOREVER;
+	play(&scene, kept, ARRAY_SIZE(kept));
+	expect_success(&scene);
+	scene.purpose = PURPOSE_REFETCH;
+	play(&scene, cut, ARRAY_SIZE(cut));
+	expect_failure(&scene, STEP_LIST, ERROR_NETWORK);
+	scene.purpose = PURPOSE_FETCH;
+	play(&scene, listing, ARRAY_SIZE(listing));
+	expect_success(&scene);
+	ck_assert_uint_eq(scene.report.kept, 2);
+	scene_done(&scene);
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	struct peer_row quit;
@@ -748,6 +931,15 @@ static Suite *session_suite(void)
 	tcase_add_test(tcase, uidl_that_was_there_before_is_not_done_without);
 	tcase_add_test(tcase, a_listing_that_is_malformed_is_noted);
 	tcase_add_test(tcase, what_has_made_trouble_goes_last);
+	tcase_add_test(
+		tcase,
+		marked_mail_is_neither_fetched_nor_deleted_until_a_refetch);
+	tcase_add_test(tcase, a_mark_does_not_unsay_that_mail_was_delivered);
+	tcase_add_test(tcase, without_uids_nothing_can_be_marked);
+	tcase_add_test(tcase,
+		       what_a_listing_leaves_out_is_not_marked_and_noted);
+	tcase_add_test(tcase,
+		       a_refetch_that_fails_before_the_listing_forgets_nothing);
 	tcase_add_loop_test(tcase, a_bad_end_of_a_good_visit_is_a_note, 0,
 			    (int)ARRAY_SIZE(quit_cases));
 	tcase_add_test(tcase, a_stop_in_mid_visit_ends_with_quit);

@@ -38,6 +38,7 @@ struct act {
 static struct act acts[ACTS_MAX];
 static size_t n_started;
 static char started[256]; /* "a b ": in order; '!': asked for by a person */
+static enum purpose wanted_purpose;
 static char conf_path[SCRATCH_PATH_MAX + 32];
 
 struct worker_resources {
@@ -111,6 +112,7 @@ int worker_start(const struct worker_job *job, struct worker *ret,
 	pid_t pid;
 
 	ck_assert_uint_lt(++n_started, ACTS_MAX);
+	ck_assert_int_eq(job->purpose, wanted_purpose);
 	(void)snprintf(started + len, sizeof(started) - len, "%s%s ",
 		       job->account->name, job->is_asked_for ? "!" : "");
 	play(act);
@@ -277,6 +279,30 @@ START_TEST(once_visits_the_named_accounts_alone)
 }
 END_TEST
 
+/* Also the visit that follows one at once. */
+START_TEST(a_purpose_is_that_of_every_visit_and_of_its_line)
+{
+	static char name[] = "b";
+	char *only[] = { name };
+	struct scene scene;
+
+	wanted_purpose = PURPOSE_MARK_SEEN;
+	acts[0].report =
+		(struct report){ .kind = ERROR_NETWORK, .again = true };
+	acts[1].report = (struct report){ .marked = 3 };
+	scene_make(&scene, THREE);
+	scene.options.once = true;
+	scene.options.purpose = wanted_purpose;
+	scene.options.only = only;
+	scene.options.n_only = 1;
+	ck_assert_int_eq(run(&scene), EX_OK);
+	ck_assert_str_eq(started, "b! b! ");
+	ck_assert_ptr_nonnull(
+		strstr(logged_take(),
+		       "b: 3 messages on the server taken as known"));
+}
+END_TEST
+
 START_TEST(quiet_leaves_failures)
 {
 	struct scene scene;
@@ -431,6 +457,8 @@ int main(void)
 			    0, (int)ARRAY_SIZE(once_cases));
 	tcase_add_test(once, once_counts_what_could_not_be_started);
 	tcase_add_test(once, once_visits_the_named_accounts_alone);
+	tcase_add_test(once,
+		       a_purpose_is_that_of_every_visit_and_of_its_line);
 	tcase_add_test(once, quiet_leaves_failures);
 	tcase_add_loop_test(once,
 			    a_signal_ends_once_when_its_workers_have_ended, 0,

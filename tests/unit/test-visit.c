@@ -432,38 +432,52 @@ static const struct {
 	uint64_t duration_usec;
 	int priority; /* of the line */
 	const char *line;
+	enum purpose purpose;
 } success_cases[] = {
-	{ "no mail", { .kept = 0 }, 0, LOG_DEBUG, "no new mail" },
-	{ "no new mail", { .kept = 7 }, 0, LOG_DEBUG, "no new mail, 7 kept" },
+	{ "no mail", { .kept = 0 }, 0, LOG_DEBUG, "no new mail", PURPOSE_FETCH },
+	{ "no new mail", { .kept = 7 }, 0, LOG_DEBUG, "no new mail, 7 kept", PURPOSE_FETCH },
 	{ "one message",
 	  { .fetched = 1, .deleted = 1, .bytes = 512 },
 	  49 * USEC_PER_MSEC,
 	  LOG_INFO,
-	  "1 message, 512 B to /home/mrose/Maildir in 0.0 s, 1 deleted" },
+	  "1 message, 512 B to /home/mrose/Maildir in 0.0 s, 1 deleted", PURPOSE_FETCH },
 	{ "several messages",
 	  { .fetched = 2000, .deleted = 1999, .refused = 1, .bytes = 1400000 },
 	  59949 * USEC_PER_MSEC,
 	  LOG_INFO,
 	  "2000 messages, 1.4 MB to /home/mrose/Maildir in 59.9 s, "
-	  "1999 deleted, 1 refused" },
+	  "1999 deleted, 1 refused", PURPOSE_FETCH },
 	{ "a minute and more",
 	  { .fetched = 2, .kept = 3, .bytes = 0 },
 	  90 * USEC_PER_SEC,
 	  LOG_INFO,
-	  "2 messages, 0 B to /home/mrose/Maildir in 1 min 30 s, 3 kept" },
+	  "2 messages, 0 B to /home/mrose/Maildir in 1 min 30 s, 3 kept", PURPOSE_FETCH },
 	{ "deleted only", { .deleted = 5 }, 0, LOG_INFO,
-	  "no new mail, 5 deleted" },
+	  "no new mail, 5 deleted", PURPOSE_FETCH },
 	{ "refused only", { .refused = 1 }, 0, LOG_INFO,
-	  "no new mail, 1 refused" },
+	  "no new mail, 1 refused", PURPOSE_FETCH },
 	{ "stopped with nothing done", { .stopped = true }, 0, LOG_INFO,
-	  "no new mail, stopped early" },
+	  "no new mail, stopped early", PURPOSE_FETCH },
 	{ "everything at once",
 	  { .fetched = 1, .deleted = 2, .kept = 3, .refused = 4, .bytes = 1,
 	    .stopped = true },
 	  250 * USEC_PER_MSEC,
 	  LOG_INFO,
 	  "1 message, 1 B to /home/mrose/Maildir in 0.3 s, 2 deleted, 3 kept, "
-	  "4 refused, stopped early" },
+	  "4 refused, stopped early", PURPOSE_FETCH },
+	{ "all again is told as any fetch",
+	  { .fetched = 1, .deleted = 1, .bytes = 512 }, 0, LOG_INFO,
+	  "1 message, 512 B to /home/mrose/Maildir in 0.0 s, 1 deleted",
+	  PURPOSE_REFETCH },
+	{ "marked", { .marked = 12, .kept = 3 }, 0, LOG_INFO,
+	  "12 messages on the server taken as known, 3 known before, "
+	  "nothing fetched", PURPOSE_MARK_SEEN },
+	{ "one marked", { .marked = 1 }, 0, LOG_INFO,
+	  "1 message on the server taken as known, nothing fetched",
+	  PURPOSE_MARK_SEEN },
+	{ "nothing to mark", { .kept = 0 }, 0, LOG_INFO,
+	  "0 messages on the server taken as known, nothing fetched",
+	  PURPOSE_MARK_SEEN },
 };
 /* clang-format on */
 
@@ -489,6 +503,7 @@ START_TEST(a_success_is_one_line)
 	struct visit_words words = {
 		.duration_usec = success_cases[_i].duration_usec,
 		.next = NEXT,
+		.purpose = success_cases[_i].purpose,
 	};
 	struct scene scene;
 

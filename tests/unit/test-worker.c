@@ -112,9 +112,9 @@ static bool read_report(int fd, struct report *ret)
 		len = recv(fd, packet, sizeof(packet), 0);
 		if (len <= 0)
 			break;
-		ck_assert_msg(report_decode(packet, (size_t)len, &message,
-					    &err) == 0,
-			      "%s", err.text);
+		ck_assert_msg(
+			report_decode(packet, (size_t)len, &message, &err) == 0,
+			"%s", err.text);
 	}
 	*ret = message.report;
 	return message.type == MESSAGE_REPORT;
@@ -247,6 +247,56 @@ START_TEST(an_early_end_makes_one_report)
 		      name, report.text);
 	ck_assert_msg(!strstr(report.text, "tanstaaf"), "%s: told", name);
 	ck_assert_uint_eq(report.fetched, 0);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	enum purpose purpose;
+	uint32_t fetched, marked;
+} purpose_cases[] = {
+	{ "--mark-seen", PURPOSE_MARK_SEEN, 0, 1 },
+	{ "--refetch", PURPOSE_REFETCH, 1, 0 },
+};
+
+START_TEST(a_person_goes_on_with_a_journal_that_is_damaged)
+{
+	_cleanup_peer_ struct peer *peer = NULL;
+	const struct peer_row rows[] = {
+		{ .send = "+OK ready\r\n" },
+		PEER_ROW("CAPA", "+OK\r\nUIDL\r\n.\r\n"),
+		PEER_ROW("USER mrose", "+OK\r\n"),
+		PEER_ROW("PASS tanstaaf", "+OK\r\n"),
+		PEER_ROW("UIDL", "+OK\r\n1 A\r\n.\r\n"),
+		PEER_ROW("LIST", "+OK\r\n1 20\r\n.\r\n"),
+		PEER_ROW("RETR 1", MESSAGE),
+		PEER_ROW("QUIT", "+OK\r\n"),
+	};
+	const struct peer_row marking[] = { rows[0], rows[1], rows[2], rows[3],
+					    rows[4], rows[5], rows[7] };
+	const char *name = purpose_cases[_i].name;
+	bool is_marking = purpose_cases[_i].marked > 0;
+	struct scene scene;
+	struct report report;
+
+	scene_make(&scene);
+	damage_journal(&scene);
+	scene.account.keep = KEEP_FOREVER;
+	scene.job.purpose = purpose_cases[_i].purpose;
+	peer = peer_new_listening(is_marking ? marking : rows,
+				  is_marking ? ARRAY_SIZE(marking)
+					     : ARRAY_SIZE(rows),
+				  &scene.account.port);
+	run(&scene, &report);
+	(void)peer_finish(peer);
+	ck_assert_msg(report.kind == ERROR_NONE, "%s: %s", name, report.text);
+	ck_assert_msg(report.fetched == purpose_cases[_i].fetched &&
+			      report.marked == purpose_cases[_i].marked,
+		      "%s: %u fetched, %u marked", name, report.fetched,
+		      report.marked);
+	ck_assert(peer_has_played_all(peer));
+	ck_assert_msg(scratch_count(scene.state_dir, ".") == 4,
+		      "the old journal lies beside the new one and its WAL");
 }
 END_TEST
 
@@ -393,6 +443,9 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, an_early_end_makes_one_report, 0,
 			    (int)ARRAY_SIZE(fault_cases));
+	tcase_add_loop_test(tcase,
+			    a_person_goes_on_with_a_journal_that_is_damaged, 0,
+			    (int)ARRAY_SIZE(purpose_cases));
 	tcase_add_test(tcase, a_whole_visit_delivers_and_deletes);
 	tcase_add_test(
 		tcase,
