@@ -232,6 +232,7 @@ dist_noinst_DATA += \
 	tests/scripts/quit-unanswered.pop3 \
 	tests/scripts/reset-in-message.pop3 \
 	tests/scripts/retr-garbage.pop3 \
+	tests/scripts/retr-refused-too-often.pop3 \
 	tests/scripts/retr-refused.pop3 \
 	tests/scripts/sizes-wrong-noop-refused.pop3 \
 	tests/scripts/sizes-wrong-uidl-malformed.pop3 \
@@ -260,6 +261,8 @@ dist_noinst_DATA += \
 	tests/scripts/tls-quit-without-goodbye.pop3 \
 	tests/scripts/tls-selfsigned.pop3 \
 	tests/scripts/tls-wrong-name.pop3 \
+	tests/scripts/uid-all-change-cut.pop3 \
+	tests/scripts/uid-all-change-quit-lost.pop3 \
 	tests/scripts/uid-all-change.pop3 \
 	tests/scripts/uid-comes-back.pop3 \
 	tests/scripts/uid-duplicates-kept.pop3 \
@@ -268,10 +271,12 @@ dist_noinst_DATA += \
 	tests/scripts/uid-odd.pop3 \
 	tests/scripts/uid-reused-at-once.pop3 \
 	tests/scripts/uidl-bad-lines.pop3 \
+	tests/scripts/uidl-comes-late.pop3 \
 	tests/scripts/uidl-not-in-capa.pop3 \
 	tests/scripts/uidl-refused-once-kept.pop3 \
 	tests/scripts/uidl-refused.pop3 \
 	tests/scripts/uidl-shorter-than-list.pop3 \
+	tests/scripts/uids-shift.pop3 \
 	tests/scripts/unstuffed-dot-after-good-mail.pop3 \
 	tests/scripts/unstuffed-dot-goes-last-pipelined.pop3 \
 	tests/scripts/unstuffed-dot-goes-last.pop3 \
