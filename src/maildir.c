@@ -134,19 +134,20 @@ static int open_root(struct maildir *maildir, bool create, struct error *err)
 
 /*
  * Makes what is missing, and makes it durable with all that stands above it.
- * new/ comes last: while it is missing, a start that was cut short is done
- * over in full.
+ * in_doubt: one that is there may be what a start that was cut short has made.
  */
 static int make_part(const struct maildir *maildir, const char *name,
-		     struct error *err)
+		     bool in_doubt, struct error *err)
 {
 	_cleanup_fd_ int fd = -1;
 
 	if (mkdirat(maildir->dir_fd, name, 0700) < 0) {
-		if (errno == EEXIST)
+		if (errno != EEXIST)
+			return open_error(err, errno,
+					  "make tmp, new and cur in",
+					  maildir->path);
+		if (!in_doubt)
 			return 0;
-		return open_error(err, errno, "make tmp, new and cur in",
-				  maildir->path);
 	}
 	fd = openat(maildir->dir_fd, name, DIR_FLAGS | O_NOFOLLOW);
 	if (fd < 0)
@@ -158,12 +159,18 @@ static int make_part(const struct maildir *maildir, const char *name,
 	return sync_parent(maildir, err);
 }
 
+/*
+ * cur/ comes last, and tells that the others are durable: all mail goes to them
+ * first. While it is missing, all is done over.
+ */
 static int make_parts(const struct maildir *maildir, struct error *err)
 {
-	if (make_part(maildir, "tmp", err) < 0 ||
-	    make_part(maildir, "cur", err) < 0)
+	bool in_doubt = faccessat(maildir->dir_fd, "cur", F_OK, 0) < 0;
+
+	if (make_part(maildir, "tmp", in_doubt, err) < 0 ||
+	    make_part(maildir, "new", in_doubt, err) < 0)
 		return -1;
-	return make_part(maildir, "new", err);
+	return make_part(maildir, "cur", in_doubt, err);
 }
 
 /* access: what we must be allowed to do there, known before mail is fetched. */
