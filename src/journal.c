@@ -733,14 +733,19 @@ static int prepare_statements(struct journal *journal, struct error *err)
 	return 0;
 }
 
-/* The line comes last: it promises that all before it is durable. */
+/*
+ * The names come first: SQLite syncs that of a WAL only when it has just made
+ * it, not when it finds one that a killed visit left, and a database that is
+ * half overwritten is damaged without its WAL. The line comes last: it promises
+ * that all before it is durable.
+ */
 static int finish_making(struct journal *journal, struct error *err)
 {
-	if (checkpoint(journal, err) < 0)
-		return -1;
 	if (fsync(journal->dir_fd) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot sync %s", journal->dir);
+	if (checkpoint(journal, err) < 0)
+		return -1;
 	if (write_lock(journal, MADE_LINE, 0, err) < 0)
 		return -1;
 	if (fsync(journal->lock_fd) < 0)
