@@ -575,6 +575,17 @@ static int checkpoint(struct journal *journal, struct error *err)
 	return 0;
 }
 
+/* A page that could not be read says nothing of what is in it. */
+static bool is_unreadable(const char *words)
+{
+	const char *code = strstr(words, "error code=");
+
+	if (!code)
+		return false;
+	code += strlen("error code=");
+	return (strtol(code, NULL, 10) & 0xff) != SQLITE_CORRUPT;
+}
+
 static int check_integrity(struct journal *journal, const char *sql,
 			   struct error *err)
 {
@@ -590,9 +601,12 @@ static int check_integrity(struct journal *journal, const char *sql,
 	words = r > 0 ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
 	if (!words)
 		return error_set_memory(err);
-	if (strcmp(words, "ok") != 0)
-		return damaged(journal, words, err);
-	return 0;
+	if (strcmp(words, "ok") == 0)
+		return 0;
+	if (is_unreadable(words))
+		return error_set(err, ERROR_LOCAL, "cannot read %s: %s",
+				 journal->path, words);
+	return damaged(journal, words, err);
 }
 
 static int make_tag(char ret[MAILDIR_TAG_SIZE], struct error *err)
