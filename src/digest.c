@@ -29,10 +29,13 @@ struct digest {
 	char name[NAME_MAX_LEN];
 };
 
-/* A name that ends in '-' stands for all that begin so. */
+/*
+ * A name that ends in '-' stands for all that begin so. mailutils-pop3d 3.15
+ * writes X-UIDL, X-IMAPbase, X-UID and Status into the mail that it keeps.
+ */
 static const char *const volatile_fields[] = {
-	"X-UIDL", "Status",         "X-Status", "X-Keywords", "X-Mozilla-",
-	"Lines",  "Content-Length", "X-IMAP",   "X-IMAPbase",
+	"X-UIDL",     "X-UID", "Status",         "X-Status", "X-Keywords",
+	"X-Mozilla-", "Lines", "Content-Length", "X-IMAP",   "X-IMAPbase",
 };
 
 int digest_new(struct digest **ret, struct error *err)

@@ -2,7 +2,7 @@
  * digest.h - what makes two messages the same when their UIDs do not tell.
  *
  * SHA-256 over the message as stored (LF line ends), less the header fields
- * that servers write anew at each visit: X-UIDL, Status, X-Status,
+ * that servers write anew at each visit: X-UIDL, X-UID, Status, X-Status,
  * X-Keywords, X-Mozilla-*, Lines, Content-Length, X-IMAP, X-IMAPbase, with
  * their folded lines. Streaming: any split of the bytes gives the same result.
  */
