@@ -228,12 +228,22 @@ static int queue_line(struct pop3 *pop3, const char *line, size_t len,
 	return 0;
 }
 
+static int flush(struct pop3 *pop3, struct error *err)
+{
+	if (stream_flush(pop3->stream, err) < 0) {
+		pop3->is_out_of_step = true;
+		return -1;
+	}
+	return 0;
+}
+
+/* With the timeout that was set for its reply. */
 static int send_line(struct pop3 *pop3, const char *line, size_t len,
 		     struct error *err)
 {
 	if (queue_line(pop3, line, len, err) < 0)
 		return -1;
-	return pop3_flush(pop3, err);
+	return flush(pop3, err);
 }
 
 static int send_word(struct pop3 *pop3, const char *word, struct error *err)
@@ -465,11 +475,7 @@ int pop3_queue_word(struct pop3 *pop3, const char *word, struct error *err)
 int pop3_flush(struct pop3 *pop3, struct error *err)
 {
 	set_reply_timeout(pop3);
-	if (stream_flush(pop3->stream, err) < 0) {
-		pop3->is_out_of_step = true;
-		return -1;
-	}
-	return 0;
+	return flush(pop3, err);
 }
 
 int pop3_read_reply(struct pop3 *pop3, struct error *err)

@@ -238,6 +238,7 @@ dist_noinst_DATA += \
 	tests/scripts/sizes-wrong-uidl-malformed.pop3 \
 	tests/scripts/sizes-wrong-uidl-short.pop3 \
 	tests/scripts/sizes-wrong.pop3 \
+	tests/scripts/slow-login.pop3 \
 	tests/scripts/starttls-capa-forgotten.pop3 \
 	tests/scripts/starttls-expired.pop3 \
 	tests/scripts/starttls-hang.pop3 \
