@@ -160,13 +160,15 @@ static bool text_has(struct bytes text, const char *word)
 
 /*
  * Servers without response codes say in words that another session holds the
- * mailbox. "account locked" is none of these: that is a refusal.
+ * mailbox, or that they cannot now. "account locked" is none of these: that is
+ * a refusal.
  */
-static bool means_in_use(struct bytes text)
+static bool means_busy(struct bytes text)
 {
 	static const char *const words[] = {
-		"lock busy",         "already locked", "in use",
-		"mailbox is locked", "maildrop lock",  "mailbox lock",
+		"lock busy",         "already locked",      "in use",
+		"mailbox is locked", "maildrop lock",       "mailbox lock",
+		"few minutes",       "service unavailable",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -186,7 +188,7 @@ static enum error_kind refusal_kind(const struct pop3_reply *reply,
 	case POP3_CODE_AUTH:
 		return ERROR_AUTH;
 	case POP3_CODE_NONE:
-		return means_in_use(reply->text) ? ERROR_BUSY : otherwise;
+		return means_busy(reply->text) ? ERROR_BUSY : otherwise;
 	default:
 		return otherwise;
 	}

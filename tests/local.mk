@@ -198,6 +198,7 @@ dist_noinst_DATA += \
 	tests/scripts/headerless-message.pop3 \
 	tests/scripts/hostile-text.pop3 \
 	tests/scripts/huge-line.pop3 \
+	tests/scripts/in-use-in-words.pop3 \
 	tests/scripts/in-use.pop3 \
 	tests/scripts/keep-forever.pop3 \
 	tests/scripts/keep-then-delete.pop3 \
@@ -252,6 +253,7 @@ dist_noinst_DATA += \
 	tests/scripts/starttls-without-capa.pop3 \
 	tests/scripts/starttls-wrong-name.pop3 \
 	tests/scripts/starttls.pop3 \
+	tests/scripts/sys-temp-in-words.pop3 \
 	tests/scripts/sys-temp.pop3 \
 	tests/scripts/term-in-small-messages.pop3 \
 	tests/scripts/term-in-stuck-message.pop3 \
