@@ -170,14 +170,18 @@ dist_noinst_DATA += \
 	tests/scripts/apop-refused-closed.pop3 \
 	tests/scripts/apop-refused.pop3 \
 	tests/scripts/apop.pop3 \
+	tests/scripts/auth-plain-long.pop3 \
 	tests/scripts/broken-message-goes-last.pop3 \
 	tests/scripts/bytes-split.pop3 \
 	tests/scripts/bytes.pop3 \
 	tests/scripts/capa-cut.pop3 \
+	tests/scripts/capa-hang.pop3 \
 	tests/scripts/capa-odd.pop3 \
 	tests/scripts/capa-unknown.pop3 \
+	tests/scripts/cut-between-messages.pop3 \
 	tests/scripts/cut-in-message.pop3 \
 	tests/scripts/dele-cut.pop3 \
+	tests/scripts/dele-refused-of-many.pop3 \
 	tests/scripts/dele-refused.pop3 \
 	tests/scripts/dots.pop3 \
 	tests/scripts/echoed-auth-plain.pop3 \
@@ -203,8 +207,10 @@ dist_noinst_DATA += \
 	tests/scripts/keep-forever.pop3 \
 	tests/scripts/keep-then-delete.pop3 \
 	tests/scripts/keep-without-uidl.pop3 \
+	tests/scripts/last-line-runs-into-dot.pop3 \
 	tests/scripts/lf-only.pop3 \
 	tests/scripts/list-bad-scan-lines.pop3 \
+	tests/scripts/list-empty.pop3 \
 	tests/scripts/list-endless.pop3 \
 	tests/scripts/list-gaps.pop3 \
 	tests/scripts/list-hang.pop3 \
@@ -218,9 +224,11 @@ dist_noinst_DATA += \
 	tests/scripts/long-text.pop3 \
 	tests/scripts/maildir-missing.pop3 \
 	tests/scripts/many-messages.pop3 \
+	tests/scripts/messages-reordered.pop3 \
 	tests/scripts/new-mail-between-visits.pop3 \
 	tests/scripts/no-uidl-quit-lies.pop3 \
 	tests/scripts/no-uidl.pop3 \
+	tests/scripts/numbers-beyond.pop3 \
 	tests/scripts/one-command-at-a-time.pop3 \
 	tests/scripts/ordinary.pop3 \
 	tests/scripts/password-refused.pop3 \
@@ -228,13 +236,19 @@ dist_noinst_DATA += \
 	tests/scripts/plain-refused.pop3 \
 	tests/scripts/plus-err.pop3 \
 	tests/scripts/quit-cut.pop3 \
+	tests/scripts/quit-halfway.pop3 \
 	tests/scripts/quit-lies.pop3 \
 	tests/scripts/quit-refused.pop3 \
+	tests/scripts/quit-unanswered-ignored.pop3 \
 	tests/scripts/quit-unanswered.pop3 \
+	tests/scripts/replica-older-view.pop3 \
 	tests/scripts/reset-in-message.pop3 \
 	tests/scripts/retr-garbage.pop3 \
+	tests/scripts/retr-refused-always.pop3 \
 	tests/scripts/retr-refused-too-often.pop3 \
 	tests/scripts/retr-refused.pop3 \
+	tests/scripts/retrieved-mail-hidden.pop3 \
+	tests/scripts/sizes-negative.pop3 \
 	tests/scripts/sizes-wrong-noop-refused.pop3 \
 	tests/scripts/sizes-wrong-uidl-malformed.pop3 \
 	tests/scripts/sizes-wrong-uidl-short.pop3 \
@@ -253,6 +267,7 @@ dist_noinst_DATA += \
 	tests/scripts/starttls-without-capa.pop3 \
 	tests/scripts/starttls-wrong-name.pop3 \
 	tests/scripts/starttls.pop3 \
+	tests/scripts/stat-lies.pop3 \
 	tests/scripts/sys-temp-in-words.pop3 \
 	tests/scripts/sys-temp.pop3 \
 	tests/scripts/term-in-small-messages.pop3 \
@@ -264,18 +279,26 @@ dist_noinst_DATA += \
 	tests/scripts/tls-quit-without-goodbye.pop3 \
 	tests/scripts/tls-selfsigned.pop3 \
 	tests/scripts/tls-wrong-name.pop3 \
+	tests/scripts/uid-after-blanks.pop3 \
 	tests/scripts/uid-all-change-cut.pop3 \
 	tests/scripts/uid-all-change-quit-lost.pop3 \
 	tests/scripts/uid-all-change.pop3 \
 	tests/scripts/uid-comes-back.pop3 \
 	tests/scripts/uid-duplicates-kept.pop3 \
+	tests/scripts/uid-duplicates-one-gone.pop3 \
 	tests/scripts/uid-duplicates.pop3 \
+	tests/scripts/uid-empty-kept.pop3 \
 	tests/scripts/uid-empty.pop3 \
 	tests/scripts/uid-odd.pop3 \
+	tests/scripts/uid-over-1k.pop3 \
 	tests/scripts/uid-reused-at-once.pop3 \
+	tests/scripts/uid-reused.pop3 \
+	tests/scripts/uid-with-nul.pop3 \
 	tests/scripts/uidl-bad-lines.pop3 \
 	tests/scripts/uidl-comes-late.pop3 \
+	tests/scripts/uidl-longer-than-list.pop3 \
 	tests/scripts/uidl-not-in-capa.pop3 \
+	tests/scripts/uidl-number-twice.pop3 \
 	tests/scripts/uidl-refused-once-kept.pop3 \
 	tests/scripts/uidl-refused.pop3 \
 	tests/scripts/uidl-shorter-than-list.pop3 \
