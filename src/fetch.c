@@ -267,7 +267,8 @@ static int check_length(struct fetch *f, const struct plan_item *item,
 
 /*
  * Reads the body to its end, into the Maildir as long as that takes it.
- * Returns -1 only when the stream broke.
+ * Returns -1 only when the stream broke; *ret_is_stored tells then, too,
+ * whether all that came is in the file.
  */
 static int receive_body(struct fetch *f, const struct plan_item *item,
 			bool *ret_is_stored, struct error *err)
@@ -282,11 +283,12 @@ static int receive_body(struct fetch *f, const struct plan_item *item,
 		is_stored = false;
 	}
 	for (;;) {
+		*ret_is_stored = is_stored;
 		if (pop3_read_body(f->job->pop3, f->buffer, BODY_BUFFER, &len,
 				   err) < 0)
 			return -1;
 		if (len == 0)
-			break;
+			return 0;
 		if (check_length(f, item, err) < 0)
 			return -1;
 		rate_note(&f->rate, len);
@@ -299,8 +301,16 @@ static int receive_body(struct fetch *f, const struct plan_item *item,
 		}
 		close_batch_if_due(f);
 	}
-	*ret_is_stored = is_stored;
-	return 0;
+}
+
+/*
+ * The server waits behind ".CR": its LF is lost. No server that stuffs dots
+ * says this within a message, and the size agrees, so the message is whole.
+ */
+static bool lacks_only_lf(const struct fetch *f, const struct plan_item *item)
+{
+	return pop3_body_lacks_only_lf(f->job->pop3) && item->list_size > 0 &&
+	       (uint64_t)item->list_size == pop3_body_wire_bytes(f->job->pop3);
 }
 
 static void note_size(struct fetch *f, const struct plan_item *item)
@@ -348,7 +358,7 @@ static int receive_message(struct fetch *f, const struct plan_item *item,
 			   struct error *err)
 {
 	bool was_well = f->failure.kind == ERROR_NONE;
-	bool is_stored;
+	bool is_stored = false;
 	int r;
 
 	/* What made trouble may make it again: nothing shall hang on it. */
@@ -360,7 +370,14 @@ static int receive_message(struct fetch *f, const struct plan_item *item,
 		note_refused(f, "RETR", item, err);
 		return 0;
 	}
-	if (r < 0 || receive_body(f, item, &is_stored, err) < 0) {
+	if (r == 0)
+		r = receive_body(f, item, &is_stored, err);
+	if (r < 0 && is_stored && lacks_only_lf(f, item)) {
+		take_message(f, item);
+		return error_prefix(err, "message %u, but for its last LF",
+				    item->number);
+	}
+	if (r < 0) {
 		delivery_abandon(f->job->delivery);
 		if (!f->is_doubtful &&
 		    !stream_is_stopping(pop3_stream(f->job->pop3)))

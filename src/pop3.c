@@ -84,6 +84,12 @@ const struct pop3_capa *pop3_capa(const struct pop3 *pop3)
 	return &pop3->capa;
 }
 
+bool pop3_body_lacks_only_lf(const struct pop3 *pop3)
+{
+	return pop3->body.state == POP3_DOT_DOT_CR && !pop3->body.bare_lf &&
+	       !stream_is_broken(pop3->stream);
+}
+
 uint64_t pop3_body_wire_bytes(const struct pop3 *pop3)
 {
 	return pop3->body.wire_bytes;

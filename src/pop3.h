@@ -77,6 +77,13 @@ int pop3_read_list_line(struct pop3 *pop3, char *line, size_t cap,
 int pop3_read_body(struct pop3 *pop3, char *buf, size_t cap, size_t *ret_len,
 		   struct error *err) _must_check_;
 
+/*
+ * After pop3_read_body failed: a line that begins with a dot and a CR was the
+ * last to come, no LF followed in time, and the peer is still there. Cyrus
+ * 3.4.6 ends messages so at times.
+ */
+bool pop3_body_lacks_only_lf(const struct pop3 *pop3);
+
 /* What LIST should have said of the body just read. */
 uint64_t pop3_body_wire_bytes(const struct pop3 *pop3);
 

@@ -273,6 +273,10 @@ dist_noinst_DATA += \
 	tests/scripts/term-in-small-messages.pop3 \
 	tests/scripts/term-in-stuck-message.pop3 \
 	tests/scripts/terminator-missing.pop3 \
+	tests/scripts/terminator-without-lf-cut.pop3 \
+	tests/scripts/terminator-without-lf-in-doubt.pop3 \
+	tests/scripts/terminator-without-lf-short.pop3 \
+	tests/scripts/terminator-without-lf.pop3 \
 	tests/scripts/tls-cut-without-goodbye.pop3 \
 	tests/scripts/tls-expired.pop3 \
 	tests/scripts/tls-implicit.pop3 \
