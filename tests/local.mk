@@ -101,6 +101,8 @@ fuzz_replays = \
 tests_fuzz_replay_dot_SOURCES = tests/fuzz/fuzz-dot.c tests/fuzz/replay.c
 tests_fuzz_replay_pop3_parse_SOURCES = tests/fuzz/fuzz-pop3-parse.c tests/fuzz/replay.c
 
+property_tests = tests/property/framing
+
 system_tests = \
 	tests/system/scenarios \
 	tests/system/includes \
@@ -122,8 +124,8 @@ system_helpers = \
 	tests/system/corpus \
 	tests/system/notify-listen
 
-check_PROGRAMS += $(fuzz_replays) $(system_helpers)
-TESTS = $(fuzz_tests) $(system_tests)
+check_PROGRAMS += $(fuzz_replays) $(system_helpers) $(property_tests)
+TESTS = $(fuzz_tests) $(property_tests) $(system_tests)
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -140,7 +142,7 @@ fuzzers: $(fuzzers)
 
 # What a change to the code can break, in half the time.
 check-quick:
-	$(MAKE) check TESTS="$(unit_tests) $(fuzz_tests) tests/system/scenarios"
+	$(MAKE) check TESTS="$(unit_tests) $(fuzz_tests) $(property_tests) tests/system/scenarios"
 .PHONY: check-quick fuzzers
 
 dist_noinst_SCRIPTS += $(fuzz_tests) $(system_tests) tests/system/demo
