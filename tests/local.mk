@@ -119,6 +119,7 @@ system_tests = \
 	tests/system/descriptors \
 	tests/system/users \
 	tests/system/crash-sweep \
+	tests/system/cut-sweep \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \

@@ -22,7 +22,8 @@ static const char usage[] =
 	"           [--certificate good|expired|wrong-name|selfsigned]\n"
 	"           [--no-apop] [--no-pipelining] [--no-uidl] [--no-capa]\n"
 	"           [--address A] [--port N] [--port-file F]\n"
-	"           [--transcript F] [--connections N]\n";
+	"           [--transcript F] [--connections N]\n"
+	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]\n";
 
 static int parse_script_options(int argc, char **argv, struct play_options *ret)
 {
@@ -84,6 +85,16 @@ static int parse_count(const char *text, unsigned long max, unsigned *ret)
 	return 0;
 }
 
+static int parse_bytes(const char *text, uint64_t *ret)
+{
+	unsigned count;
+
+	if (parse_count(text, 1000000000, &count) < 0)
+		return -1;
+	*ret = count;
+	return 0;
+}
+
 static int take_serve_option(int c, const char *value,
 			     struct serve_options *ret)
 {
@@ -123,6 +134,10 @@ static int take_serve_option(int c, const char *value,
 		return r;
 	case 'n':
 		return parse_count(value, 1000000, &ret->connections);
+	case 'S':
+		return parse_bytes(value, &ret->limits.sent_bytes);
+	case 'R':
+		return parse_bytes(value, &ret->limits.received_bytes);
 	default:
 		return -1;
 	}
@@ -144,6 +159,8 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 		{ "port-file", required_argument, NULL, 'f' },
 		{ "transcript", required_argument, NULL, 't' },
 		{ "connections", required_argument, NULL, 'n' },
+		{ "cut-after-sent", required_argument, NULL, 'S' },
+		{ "cut-after-received", required_argument, NULL, 'R' },
 		{ "no-apop", no_argument, &no_apop, 1 },
 		{ "no-pipelining", no_argument, &no_pipelining, 1 },
 		{ "no-uidl", no_argument, &no_uidl, 1 },
@@ -170,6 +187,7 @@ static int run_serve(int argc, char **argv, struct failure *failure)
 	struct serve_options options = {
 		.address = "127.0.0.1",
 		.certificate = "good",
+		.limits = { WIRE_NO_LIMIT, WIRE_NO_LIMIT },
 	};
 
 	if (parse_serve_options(argc, argv, &options) < 0)

@@ -146,6 +146,8 @@ static int serve_connections(const struct serve_options *options,
 		reap(false);
 		if (wire_accept(listener, transcript, &wire, failure) < 0)
 			return -1;
+		if (n == 0)
+			wire->left = options->limits;
 		r = start_child(options, wire, failure);
 		wire_free(&wire);
 		if (r < 0)

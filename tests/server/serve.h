@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "note.h"
+#include "wire.h"
 
 struct serve_options {
 	const char *maildir;
@@ -12,10 +12,11 @@ struct serve_options {
 	const char *tls_dir;     /* NULL: no TLS */
 	const char *certificate; /* "good" */
 	const char *address;
-	const char *port_file;  /* NULL: none */
-	const char *transcript; /* NULL: none */
-	uint16_t port;          /* 0: any free one */
-	unsigned connections;   /* then end; 0: never */
+	const char *port_file;     /* NULL: none */
+	const char *transcript;    /* NULL: none */
+	uint16_t port;             /* 0: any free one */
+	unsigned connections;      /* then end; 0: never */
+	struct wire_limits limits; /* of the first connection */
 	bool is_tls_implicit;
 	bool has_stls;
 	bool no_apop;

@@ -109,6 +109,7 @@ int wire_accept(const struct listener *listener,
 	memset(wire, 0, sizeof(*wire));
 	wire->fd = fd;
 	wire->transcript = transcript;
+	wire->left = (struct wire_limits){ WIRE_NO_LIMIT, WIRE_NO_LIMIT };
 	transcript_note(transcript, "connect");
 	*ret = wire;
 	return 0;
@@ -143,22 +144,45 @@ static ssize_t receive_tls(struct wire *wire, char *buf, int cap)
 	return n;
 }
 
+static void end_and_drain(struct wire *wire);
+
+static void take_off(uint64_t *left, size_t len)
+{
+	if (*left != WIRE_NO_LIMIT)
+		*left -= len;
+}
+
+/* A limit is reached; what still comes is for the transcript alone. */
+static void cut_at_limit(struct wire *wire)
+{
+	transcript_note(wire->transcript, "cut");
+	wire->left = (struct wire_limits){ WIRE_NO_LIMIT, WIRE_NO_LIMIT };
+	end_and_drain(wire);
+}
+
 static bool wire_fill(struct wire *wire)
 {
+	size_t cap;
 	ssize_t n;
 
 	if (wire->is_over)
 		return false;
 	wire_flush(wire);
+	if (!wire->is_over && wire->left.received_bytes == 0)
+		cut_at_limit(wire);
+	if (wire->is_over)
+		return false;
+	cap = MIN(sizeof(wire->in), wire->left.received_bytes);
 	do {
 		errno = 0;
-		n = wire->ssl ? receive_tls(wire, wire->in, sizeof(wire->in))
-			      : recv(wire->fd, wire->in, sizeof(wire->in), 0);
+		n = wire->ssl ? receive_tls(wire, wire->in, (int)cap)
+			      : recv(wire->fd, wire->in, cap, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0) {
 		note_end(wire, n < 0 && errno == ECONNRESET);
 		return false;
 	}
+	take_off(&wire->left.received_bytes, (size_t)n);
 	wire->in_start = 0;
 	wire->in_end = (size_t)n;
 	return true;
@@ -240,12 +264,24 @@ static void send_all(struct wire *wire, const char *data, size_t len)
 	}
 }
 
+/* Up to the limit; there the connection is cut. */
+static void send_within_limit(struct wire *wire, const char *data, size_t len)
+{
+	size_t may_send = MIN(len, wire->left.sent_bytes);
+
+	send_all(wire, data, may_send);
+	take_off(&wire->left.sent_bytes, may_send);
+	if (wire->left.sent_bytes == 0)
+		cut_at_limit(wire);
+}
+
 void wire_flush(struct wire *wire)
 {
 	size_t len = wire->out_len;
 
 	wire->out_len = 0;
-	send_all(wire, wire->out, len);
+	if (len > 0)
+		send_within_limit(wire, wire->out, len);
 }
 
 static void queue_plain(struct wire *wire, const char *data, size_t len)
@@ -254,7 +290,7 @@ static void queue_plain(struct wire *wire, const char *data, size_t len)
 	if (wire->out_len + len > sizeof(wire->out))
 		wire_flush(wire);
 	if (len > sizeof(wire->out)) {
-		send_all(wire, data, len);
+		send_within_limit(wire, data, len);
 		return;
 	}
 	if (len > 0)

@@ -13,6 +13,13 @@
 #include "note.h"
 
 #define WIRE_LINE_MAX 65536
+#define WIRE_NO_LIMIT UINT64_MAX
+
+/* After so many bytes, inside TLS, the connection is cut. */
+struct wire_limits {
+	uint64_t sent_bytes;
+	uint64_t received_bytes;
+};
 
 struct wire {
 	int fd;
@@ -23,6 +30,7 @@ struct wire {
 	size_t in_end;
 	char out[65536];
 	size_t out_len;
+	struct wire_limits left;
 	size_t split;    /* bytes in one write; 0: all of them */
 	bool lf_only;    /* CRLF leaves as LF */
 	bool has_spoken; /* something was sent: no greeting is due */
@@ -43,7 +51,10 @@ int wire_listen(struct listener *ret, const char *address, uint16_t port,
 int wire_tell_port(const struct listener *listener, const char *path,
 		   struct failure *failure);
 
-/* Waits for a client. The wire is large: allocated, freed by wire_free. */
+/*
+ * Waits for a client. The wire is large: allocated, freed by wire_free. It has
+ * no limits yet.
+ */
 int wire_accept(const struct listener *listener,
 		const struct transcript *transcript, struct wire **ret,
 		struct failure *failure);
