@@ -120,6 +120,7 @@ system_tests = \
 	tests/system/users \
 	tests/system/crash-sweep \
 	tests/system/cut-sweep \
+	tests/system/lying-quit \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \
