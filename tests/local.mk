@@ -211,8 +211,13 @@ dist_noinst_DATA += \
 	tests/scripts/keep-forever.pop3 \
 	tests/scripts/keep-then-delete.pop3 \
 	tests/scripts/keep-without-uidl.pop3 \
+	tests/scripts/last-crlf-missing.pop3 \
 	tests/scripts/last-line-runs-into-dot.pop3 \
+	tests/scripts/lf-body-alone.pop3 \
+	tests/scripts/lf-dot-then-crlf.pop3 \
+	tests/scripts/lf-only-bytes.pop3 \
 	tests/scripts/lf-only.pop3 \
+	tests/scripts/lf-status-alone.pop3 \
 	tests/scripts/list-bad-scan-lines.pop3 \
 	tests/scripts/list-empty.pop3 \
 	tests/scripts/list-endless.pop3 \
@@ -226,6 +231,8 @@ dist_noinst_DATA += \
 	tests/scripts/login-hang.pop3 \
 	tests/scripts/long-line.pop3 \
 	tests/scripts/long-text.pop3 \
+	tests/scripts/lookalikes-lf.pop3 \
+	tests/scripts/lookalikes.pop3 \
 	tests/scripts/maildir-missing.pop3 \
 	tests/scripts/many-messages.pop3 \
 	tests/scripts/messages-reordered.pop3 \
@@ -258,6 +265,8 @@ dist_noinst_DATA += \
 	tests/scripts/sizes-wrong-uidl-short.pop3 \
 	tests/scripts/sizes-wrong.pop3 \
 	tests/scripts/slow-login.pop3 \
+	tests/scripts/split-everywhere-lf.pop3 \
+	tests/scripts/split-everywhere.pop3 \
 	tests/scripts/starttls-capa-forgotten.pop3 \
 	tests/scripts/starttls-expired.pop3 \
 	tests/scripts/starttls-hang.pop3 \
@@ -312,6 +321,9 @@ dist_noinst_DATA += \
 	tests/scripts/uidl-shorter-than-list.pop3 \
 	tests/scripts/uids-shift.pop3 \
 	tests/scripts/unstuffed-dot-after-good-mail.pop3 \
+	tests/scripts/unstuffed-dot-alone.pop3 \
+	tests/scripts/unstuffed-dot-forged-lf.pop3 \
+	tests/scripts/unstuffed-dot-forged-sizes.pop3 \
 	tests/scripts/unstuffed-dot-goes-last-pipelined.pop3 \
 	tests/scripts/unstuffed-dot-goes-last.pop3 \
 	tests/scripts/unstuffed-dot-in-pieces.pop3 \
@@ -319,6 +331,7 @@ dist_noinst_DATA += \
 	tests/scripts/unstuffed-dot-slow.pop3 \
 	tests/scripts/unstuffed-dot-without-pipelining.pop3 \
 	tests/scripts/unstuffed-dot.pop3 \
+	tests/scripts/unstuffed-dots-everywhere.pop3 \
 	tests/scripts/user-demanded.pop3 \
 	tests/scripts/user-pass-not-pipelined.pop3 \
 	tests/scripts/user-refused.pop3 \
