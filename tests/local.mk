@@ -108,6 +108,7 @@ system_tests = \
 	tests/system/includes \
 	tests/system/dovecot-interop \
 	tests/system/dovecot-bulk \
+	tests/system/journal-lost \
 	tests/system/kill \
 	tests/system/durability \
 	tests/system/busy \
