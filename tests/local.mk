@@ -125,10 +125,19 @@ system_tests = \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \
+	tests/system/faults.so \
+	tests/system/journal-rows \
 	tests/system/notify-listen
 
 check_PROGRAMS += $(fuzz_replays) $(system_helpers) $(property_tests)
 TESTS = $(fuzz_tests) $(property_tests) $(system_tests)
+# To be preloaded.
+tests_system_faults_so_SOURCES = tests/system/faults.c
+tests_system_faults_so_CFLAGS = $(AM_CFLAGS) -fPIC
+tests_system_faults_so_LDFLAGS = -shared
+tests_system_faults_so_LDADD =
+check_PROGRAMS += $(fuzz_replays) $(system_helpers)
+TESTS = $(fuzz_tests) $(system_tests)
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -166,7 +175,8 @@ dist_noinst_DATA += \
 	tests/sample/3-report.eml \
 	tests/system/checker \
 	tests/system/layers.txt \
-	tests/system/lib.sh
+	tests/system/lib.sh \
+	tests/system/sweep.sh
 
 dist_noinst_DATA += \
 	tests/scripts/apop-and-pass-refused.pop3 \

@@ -145,7 +145,7 @@ struct mail *box_mail(const struct box *box, size_t number)
 	if (number < 1 || number > box->n_numbered)
 		return NULL;
 	mail = &box->mails[box->numbered[number - 1]];
-	return mail->is_marked ? NULL : mail;
+	return mail->is_marked || mail->is_gone ? NULL : mail;
 }
 
 void box_reset(struct box *box)
@@ -154,17 +154,21 @@ void box_reset(struct box *box)
 		box->mails[i].is_marked = false;
 }
 
+void box_delete(struct mail *mail)
+{
+	if (mail->path)
+		(void)unlink(mail->path); /* a test sees what stays */
+	mail->is_gone = true;
+}
+
 void box_update(struct box *box)
 {
 	for (size_t i = 0; i < box->n_mails; i++) {
 		struct mail *mail = &box->mails[i];
 
-		if (!mail->is_marked)
-			continue;
-		if (mail->path)
-			(void)unlink(mail->path); /* a test sees what stays */
+		if (mail->is_marked && !mail->is_gone)
+			box_delete(mail);
 		mail->is_marked = false;
-		mail->is_gone = true;
 	}
 }
 

@@ -40,6 +40,8 @@ bool box_open(struct box *box);
 /* NULL when there is no such message, or it is marked. From 1. */
 struct mail *box_mail(const struct box *box, size_t number);
 
+void box_delete(
+	struct mail *mail);       /* at once, whatever becomes of the session */
 void box_reset(struct box *box);  /* takes all marks away */
 void box_update(struct box *box); /* removes what is marked */
 void box_close(struct box *box);

@@ -21,6 +21,7 @@ static const char usage[] =
 	"           [--tls implicit|starttls|none] [--tls-dir DIR]\n"
 	"           [--certificate good|expired|wrong-name|selfsigned]\n"
 	"           [--no-apop] [--no-pipelining] [--no-uidl] [--no-capa]\n"
+	"           [--dele-at-once]\n"
 	"           [--address A] [--port N] [--port-file F]\n"
 	"           [--transcript F] [--connections N]\n"
 	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]\n";
@@ -147,6 +148,7 @@ static int take_serve_option(int c, const char *value,
 static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 {
 	int no_apop = 0, no_pipelining = 0, no_uidl = 0, no_capa = 0;
+	int dele_at_once = 0;
 	const struct option options[] = {
 		{ "maildir", required_argument, NULL, 'm' },
 		{ "user", required_argument, NULL, 'u' },
@@ -165,6 +167,7 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 		{ "no-pipelining", no_argument, &no_pipelining, 1 },
 		{ "no-uidl", no_argument, &no_uidl, 1 },
 		{ "no-capa", no_argument, &no_capa, 1 },
+		{ "dele-at-once", no_argument, &dele_at_once, 1 },
 		{ 0 },
 	};
 	int c;
@@ -177,6 +180,7 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 	ret->no_pipelining = no_pipelining != 0;
 	ret->no_uidl = no_uidl != 0;
 	ret->no_capa = no_capa != 0;
+	ret->deletes_at_once = dele_at_once != 0;
 	return argc == optind && ret->maildir && ret->username && ret->password
 		       ? 0
 		       : -1;

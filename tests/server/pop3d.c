@@ -362,6 +362,8 @@ static void answer_dele(struct pop3d *server, const char *args)
 		return;
 	}
 	mail->is_marked = true;
+	if (server->options->deletes_at_once)
+		box_delete(mail);
 	pop3d_reply(server, "+OK marked");
 }
 

@@ -20,6 +20,7 @@ struct pop3d_options {
 	const char *certificate; /* "good" */
 	bool has_stls;
 	bool no_uidl;
+	bool deletes_at_once; /* at DELE, as no server should */
 };
 
 struct pop3d {

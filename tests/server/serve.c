@@ -74,6 +74,7 @@ static int serve_connection(const struct serve_options *options,
 		.certificate = options->certificate,
 		.has_stls = options->has_stls,
 		.no_uidl = options->no_uidl,
+		.deletes_at_once = options->deletes_at_once,
 	};
 	struct pop3d server;
 	struct box box;
@@ -90,6 +91,7 @@ static int serve_connection(const struct serve_options *options,
 		r = converse(&server, failure);
 	pop3d_done(&server);
 	box_done(&box);
+	transcript_note(wire->transcript, "over"); /* the lock is free */
 	return r;
 }
 

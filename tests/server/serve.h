@@ -23,6 +23,7 @@ struct serve_options {
 	bool no_pipelining;
 	bool no_uidl;
 	bool no_capa;
+	bool deletes_at_once;
 };
 
 /* Until SIGTERM, or until so many connections have come and gone. */

@@ -254,7 +254,8 @@ is_sanitized()
 	grep -q __asan_init "$BIN"
 }
 
-# helper NAME - builds our small C programs, unless the build did, into $T/bin.
+# helper NAME [CC_ARGUMENT...] - builds our small C programs, unless the build
+# did, into $T/bin; NAME.so is one to be preloaded.
 helper()
 {
 	local dir
@@ -263,7 +264,8 @@ helper()
 		[ -x "$dir/$1" ] && cp "$dir/$1" "$T/bin/$1" && return
 	done
 	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -I"$HERE/../../src" \
-		-o "$T/bin/$1" "$HERE/$1.c" || bail_out "$1 cannot be compiled"
+		-o "$T/bin/$1" "$HERE/${1%.so}.c" "${@:2}" ||
+		bail_out "$1 cannot be compiled"
 }
 
 make_certificates()
