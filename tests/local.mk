@@ -129,15 +129,15 @@ system_helpers = \
 	tests/system/journal-rows \
 	tests/system/notify-listen
 
-check_PROGRAMS += $(fuzz_replays) $(system_helpers) $(property_tests)
-TESTS = $(fuzz_tests) $(property_tests) $(system_tests)
+
 # To be preloaded.
 tests_system_faults_so_SOURCES = tests/system/faults.c
 tests_system_faults_so_CFLAGS = $(AM_CFLAGS) -fPIC
 tests_system_faults_so_LDFLAGS = -shared
 tests_system_faults_so_LDADD =
-check_PROGRAMS += $(fuzz_replays) $(system_helpers)
-TESTS = $(fuzz_tests) $(system_tests)
+
+check_PROGRAMS += $(fuzz_replays) $(system_helpers) $(property_tests)
+TESTS = $(fuzz_tests) $(property_tests) $(system_tests)
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

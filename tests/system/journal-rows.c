@@ -1,7 +1,7 @@
 /*
  * journal-rows.c - what a journal vouches for: journal-rows COPY.
  *
- * Prints the UIDs of the rows STAGED and DELIVERED, one per line. It reads
+ * Prints the UIDs of the rows STAGED, DELIVERED and DELETED, one per line. It reads
  * what it is given as SQLite does, so it must be a copy: reading changes it.
  */
 #include <sqlite3.h>
@@ -12,8 +12,9 @@ static int print_rows(sqlite3 *db)
 	sqlite3_stmt *stmt;
 	int r;
 
-	if (sqlite3_prepare_v2(db, "SELECT uid FROM message WHERE state < 3",
-			       -1, &stmt, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(
+		    db, "SELECT uid FROM message WHERE state IN (1, 2, 4)", -1,
+		    &stmt, NULL) != SQLITE_OK)
 		return -1;
 	while ((r = sqlite3_step(stmt)) == SQLITE_ROW)
 		(void)printf("%.*s\n", sqlite3_column_bytes(stmt, 0),
