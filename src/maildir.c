@@ -132,45 +132,52 @@ static int open_root(struct maildir *maildir, bool create, struct error *err)
 	return 0;
 }
 
-/*
- * Makes what is missing, and makes it durable with all that stands above it.
- * in_doubt: one that is there may be what a start that was cut short has made.
- */
+/* Returns 1 when it was made, 0 when it was there, or -1. */
 static int make_part(const struct maildir *maildir, const char *name,
-		     bool in_doubt, struct error *err)
+		     mode_t mode, struct error *err)
 {
-	_cleanup_fd_ int fd = -1;
+	if (mkdirat(maildir->dir_fd, name, mode) == 0)
+		return 1;
+	if (errno == EEXIST)
+		return 0;
+	return open_error(err, errno, "make tmp, new and cur in",
+			  maildir->path);
+}
 
-	if (mkdirat(maildir->dir_fd, name, 0700) < 0) {
-		if (errno != EEXIST)
-			return open_error(err, errno,
-					  "make tmp, new and cur in",
-					  maildir->path);
-		if (!in_doubt)
-			return 0;
-	}
-	fd = openat(maildir->dir_fd, name, DIR_FLAGS | O_NOFOLLOW);
-	if (fd < 0)
-		return open_error(err, errno, "open what was made in",
-				  maildir->path);
-	if (sync_dir(fd, maildir->path, err) < 0 ||
-	    sync_dir(maildir->dir_fd, maildir->path, err) < 0)
-		return -1;
-	return sync_parent(maildir, err);
+static bool has_no_mode(const struct maildir *maildir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(maildir->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0;
 }
 
 /*
- * cur/ comes last, and tells that the others are durable: all mail goes to them
- * first. While it is missing, all is done over.
+ * Makes what is missing, and makes it durable with what stands above it. Who
+ * finds new/ there, with a mode, knows that this was done: it is made without
+ * one and gets it last. So a start that was killed is done over in full, and
+ * no other visit has anything to flush. tmp/ and new/ themselves are synced
+ * with what is put into them.
  */
 static int make_parts(const struct maildir *maildir, struct error *err)
 {
-	bool in_doubt = faccessat(maildir->dir_fd, "cur", F_OK, 0) < 0;
+	int tmp = make_part(maildir, "tmp", 0700, err);
+	int cur = tmp < 0 ? -1 : make_part(maildir, "cur", 0700, err);
+	int new = cur < 0 ? -1 : make_part(maildir, "new", 0, err);
 
-	if (make_part(maildir, "tmp", in_doubt, err) < 0 ||
-	    make_part(maildir, "new", in_doubt, err) < 0)
+	if (new < 0)
 		return -1;
-	return make_part(maildir, "cur", in_doubt, err);
+	if (tmp + cur + new == 0 && !has_no_mode(maildir, "new"))
+		return 0;
+
+	if (sync_dir(maildir->dir_fd, maildir->path, err) < 0 ||
+	    sync_parent(maildir, err) < 0)
+		return -1;
+	if (has_no_mode(maildir, "new") &&
+	    fchmodat(maildir->dir_fd, "new", 0700, 0) < 0)
+		return open_error(err, errno, "open what was made in",
+				  maildir->path);
+	return 0;
 }
 
 /* access: what we must be allowed to do there, known before mail is fetched. */

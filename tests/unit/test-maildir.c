@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TAG       "0123456789ab"
@@ -24,7 +25,13 @@
 static char root[4096];
 static char maildir_path[4200];
 
+#define KILL_STEPS 7 /* mkdir of four, two fsyncs, chmod */
+
 static unsigned n_flushes;
+static int n_steps;
+static int die_at_step; /* of those that make the Maildir; 0: never */
+static bool has_synced_maildir;
+static bool has_synced_parent;
 static int refuse_fsync;      /* an errno value */
 static int refuse_noreplace;  /* an errno value */
 static const char *move_from; /* by a reader, during the next fsync */
@@ -46,9 +53,46 @@ static void move(const char *from, const char *to)
 	ck_assert_int_eq(rename(old, inside(to)), 0);
 }
 
+static void take_step(void)
+{
+	if (++n_steps == die_at_step)
+		_exit(7);
+}
+
+static bool is_same_file(int fd, const char *path)
+{
+	struct stat one, two;
+
+	return fstat(fd, &one) == 0 && stat(path, &two) == 0 &&
+	       one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	take_step();
+	return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+int mkdirat(int fd, const char *path, mode_t mode)
+{
+	take_step();
+	return (int)syscall(SYS_mkdirat, fd, path, mode);
+}
+
+int fchmodat(int fd, const char *path, mode_t mode, int flags)
+{
+	(void)flags; /* none are used */
+	take_step();
+	return (int)syscall(SYS_fchmodat, fd, path, mode);
+}
+
 int fsync(int fd)
 {
+	take_step();
 	n_flushes++;
+	has_synced_maildir = has_synced_maildir ||
+			     is_same_file(fd, maildir_path);
+	has_synced_parent = has_synced_parent || is_same_file(fd, root);
 	if (move_from) {
 		move(move_from, move_to);
 		move_from = NULL;
@@ -88,6 +132,10 @@ static void set_up(void)
 	ck_assert_ptr_nonnull(mkdtemp(root));
 	(void)snprintf(maildir_path, sizeof(maildir_path), "%s/Maildir", root);
 	n_flushes = 0;
+	n_steps = 0;
+	die_at_step = 0;
+	has_synced_maildir = false;
+	has_synced_parent = false;
 	refuse_fsync = 0;
 	refuse_noreplace = 0;
 	move_from = NULL;
@@ -193,20 +241,91 @@ START_TEST(what_was_made_is_synced_with_its_parents_once)
 	};
 	struct maildir maildir;
 	struct error err = { 0 };
+	struct stat st;
 
 	refuse_fsync = EIO;
 	check_open_fails(true, "sync");
-	ck_assert_msg(!exists("new"), "new/ comes last, behind the syncs");
+	ck_assert_int_eq(stat(inside("new"), &st), 0);
+	ck_assert_msg((st.st_mode & 07777) == 0, "it gets its mode last");
 	refuse_fsync = 0;
 	n_flushes = 0;
 	ck_assert_int_eq(maildir_open(&maildir, &options, &err), 0);
 	maildir_done(&maildir);
-	ck_assert_uint_ge(n_flushes, 3);
+	ck_assert_uint_eq(n_flushes, 2);
 
 	n_flushes = 0;
 	ck_assert_int_eq(maildir_open(&maildir, &options, &err), 0);
 	maildir_done(&maildir);
 	ck_assert_uint_eq(n_flushes, 0);
+}
+END_TEST
+
+static void try_to_open(void)
+{
+	const struct maildir_options options = {
+		.path = maildir_path,
+		.tag = TAG,
+		.create = true,
+	};
+	struct maildir maildir;
+	struct error err = { 0 };
+
+	if (maildir_open(&maildir, &options, &err) == 0)
+		maildir_done(&maildir);
+}
+
+/*
+ * The child dies just before a step; what it made is there, in memory. Then
+ * whoever opens the Maildir must sync it and its parent, or a power cut could
+ * take the mail that is put into it.
+ */
+START_TEST(a_making_that_was_killed_is_synced_by_the_next_one)
+{
+	struct maildir maildir;
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		die_at_step = _i + 1;
+		try_to_open();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 7,
+		      "it takes fewer steps");
+
+	open_maildir(&maildir);
+	maildir_done(&maildir);
+	ck_assert_msg(has_synced_maildir, "died before step %d", _i + 1);
+	ck_assert_msg(has_synced_parent, "died before step %d", _i + 1);
+}
+END_TEST
+
+/* One more step there is not: else the test above tries too few. */
+START_TEST(a_making_takes_seven_steps)
+{
+	struct maildir maildir;
+
+	die_at_step = KILL_STEPS + 1;
+	open_maildir(&maildir);
+	maildir_done(&maildir);
+	ck_assert_int_eq(n_steps, KILL_STEPS);
+}
+END_TEST
+
+START_TEST(a_part_made_again_is_synced_too)
+{
+	static const char *const parts[] = { "tmp", "new", "cur" };
+	struct maildir maildir;
+
+	open_maildir(&maildir);
+	maildir_done(&maildir);
+	ck_assert_int_eq(rmdir(inside(parts[_i])), 0);
+	has_synced_maildir = false;
+	open_maildir(&maildir);
+	maildir_done(&maildir);
+	ck_assert(has_synced_maildir);
 }
 END_TEST
 
@@ -741,6 +860,11 @@ static void add_open_tests(TCase *tcase)
 	tcase_add_test(tcase, a_missing_maildir_is_made_only_when_asked_for);
 	tcase_add_test(tcase, the_parent_is_never_made);
 	tcase_add_test(tcase, what_was_made_is_synced_with_its_parents_once);
+	tcase_add_loop_test(tcase,
+			    a_making_that_was_killed_is_synced_by_the_next_one,
+			    0, KILL_STEPS);
+	tcase_add_test(tcase, a_making_takes_seven_steps);
+	tcase_add_loop_test(tcase, a_part_made_again_is_synced_too, 0, 3);
 	tcase_add_loop_test(tcase, an_incomplete_maildir_is_told_what_it_lacks,
 			    0, 3);
 	tcase_add_loop_test(tcase,
