@@ -3,6 +3,10 @@
  *
  * Needs no privilege but CAP_CHOWN: a directory that belongs to another user
  * already is looked at, never opened.
+ *
+ * Who finds one of ours there, with a mode, may take it for durable: it is made
+ * without a mode and gets it last, when all that stands above it was synced.
+ * So a start that was killed is done over, and no other has anything to flush.
  */
 #include "state_dir.h"
 
@@ -11,48 +15,71 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int sync_parent(const char *path)
+static bool is_finished(const struct stat *st)
 {
-	_cleanup_string_ char *parent = strdup(path);
-	_cleanup_fd_ int fd = -1;
-	char *slash;
+	return (st->st_mode & 07777) != 0;
+}
 
-	if (!parent)
-		return -1;
-	slash = strrchr(parent, '/');
-	slash[slash == parent ? 1 : 0] = '\0';
-	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* Where we may not write we have made nothing. */
+static int sync_one(const char *path)
+{
+	_cleanup_fd_ int fd = -1;
+
+	if (access(path, W_OK) < 0)
+		return 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -1 : fsync(fd);
 }
 
-static int make_one(const char *path, mode_t mode)
+/* The directories on the way, which may be those of other programs too. */
+static int make_one(const char *path)
 {
+	const mode_t mode = geteuid() == 0 ? 0755 : 0700;
+
 	if (mkdir(path, mode) < 0)
 		return errno == EEXIST ? 0 : -1;
-	return chmod(path, mode) < 0 ? -1 : sync_parent(path);
+	return chmod(path, mode);
 }
 
 /* Every missing directory on the way, as the XDG specification asks. */
+static int make_way(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (make_one(path) < 0)
+			return -1;
+		*p = '/';
+	}
+	return 0;
+}
+
+static int sync_way(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (sync_one(path) < 0)
+			return -1;
+		*p = '/';
+	}
+	return sync_one("/");
+}
+
 static int make_root(const char *path, struct error *err)
 {
 	const mode_t mode = geteuid() == 0 ? 0711 : 0700;
-	_cleanup_string_ char *copy = strdup(path);
+	_cleanup_string_ char *way = strdup(path);
+	struct stat st;
 
-	if (!copy)
+	if (!way)
 		return error_set_memory(err);
-	if (access(path, F_OK) == 0)
+	if (stat(path, &st) == 0 && is_finished(&st))
 		return 0;
-	for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		if (make_one(copy, geteuid() == 0 ? 0755 : 0700) < 0)
-			return error_set_errno(err, ERROR_LOCAL, errno,
-					       "cannot make %s", copy);
-		*p = '/';
-	}
-	if (make_one(path, mode) < 0)
-		return error_set_errno(err, ERROR_LOCAL, errno,
-				       "cannot make the state directory %s",
-				       path);
+	if (make_way(way) < 0 || (mkdir(path, 0) < 0 && errno != EEXIST) ||
+	    sync_way(way) < 0 || chmod(path, mode) < 0)
+		return error_set_errno(
+			err, ERROR_LOCAL, errno,
+			"cannot make the state directory %s (at %s)", path,
+			way);
 	return 0;
 }
 
@@ -60,10 +87,9 @@ static int make_root(const char *path, struct error *err)
 static int give_away(int root_fd, const char *name,
 		     const struct account *account, struct error *err)
 {
-	if (fchmodat(root_fd, name, 0700, 0) < 0 ||
+	if (fsync(root_fd) < 0 || fchmodat(root_fd, name, 0700, 0) < 0 ||
 	    fchownat(root_fd, name, account->uid, account->gid,
-		     AT_SYMLINK_NOFOLLOW) < 0 ||
-	    fsync(root_fd) < 0)
+		     AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot make %s", account->state_dir);
 	return 0;
@@ -80,9 +106,10 @@ static int check_owner(int root_fd, const char *name,
 	if (!S_ISDIR(st.st_mode))
 		return error_set(err, ERROR_CONFIG, "%s is no directory",
 				 account->state_dir);
-	if (st.st_uid == account->uid)
+	if (st.st_uid == account->uid &&
+	    (is_finished(&st) || st.st_uid != geteuid()))
 		return 0;
-	/* Made by us, and we died before it was handed over. */
+	/* Made by us, and we died before it was finished or handed over. */
 	if (st.st_uid == geteuid())
 		return give_away(root_fd, name, account, err);
 	return error_set(err, ERROR_CONFIG,
@@ -104,7 +131,7 @@ int state_dir_make(const char *state_root, const struct account *account,
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot open %s", state_root);
 
-	if (mkdirat(root_fd, name, 0700) == 0)
+	if (mkdirat(root_fd, name, 0) == 0)
 		return give_away(root_fd, name, account, err);
 	if (errno != EEXIST)
 		return error_set_errno(err, ERROR_LOCAL, errno,

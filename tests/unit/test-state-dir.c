@@ -6,13 +6,104 @@
 #include "state_dir.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "scratch.h"
 
 #define OTHER_UID 65534
+
+/*
+ * The directories on the way to the journals, and which of them has a name in
+ * it that a power cut could take. Shared with the child that is killed.
+ */
+#define WAY_MAX 4
+struct way {
+	char paths[WAY_MAX][SCRATCH_PATH_MAX + 32];
+	bool is_dirty[WAY_MAX];
+};
+static struct way *way;
+static int n_steps;
+static int die_at_step; /* 0: never */
+
+static void take_step(void)
+{
+	if (++n_steps == die_at_step)
+		_exit(7);
+}
+
+static bool is_same_file(const struct stat *one, const char *path)
+{
+	struct stat two;
+
+	return stat(path, &two) == 0 && one->st_dev == two.st_dev &&
+	       one->st_ino == two.st_ino;
+}
+
+static void set_dirty(const struct stat *st, bool is_dirty)
+{
+	for (size_t i = 0; way && i < WAY_MAX; i++)
+		if (is_same_file(st, way->paths[i]))
+			way->is_dirty[i] = is_dirty;
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	int r;
+
+	take_step();
+	r = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+	for (size_t i = 1; way && i < WAY_MAX && r == 0; i++)
+		if (strcmp(path, way->paths[i]) == 0)
+			way->is_dirty[i - 1] = true;
+	return r;
+}
+
+int mkdirat(int fd, const char *path, mode_t mode)
+{
+	struct stat st;
+	int r;
+
+	take_step();
+	r = (int)syscall(SYS_mkdirat, fd, path, mode);
+	if (r == 0 && fstat(fd, &st) == 0)
+		set_dirty(&st, true);
+	return r;
+}
+
+int fsync(int fd)
+{
+	struct stat st;
+
+	take_step();
+	if (fstat(fd, &st) == 0)
+		set_dirty(&st, false);
+	return 0;
+}
+
+int chmod(const char *path, mode_t mode)
+{
+	take_step();
+	return (int)syscall(SYS_fchmodat, AT_FDCWD, path, mode);
+}
+
+int fchmodat(int fd, const char *path, mode_t mode, int flags)
+{
+	(void)flags; /* none are used */
+	take_step();
+	return (int)syscall(SYS_fchmodat, fd, path, mode);
+}
+
+int fchownat(int fd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	take_step();
+	return (int)syscall(SYS_fchownat, fd, path, uid, gid, flags);
+}
 
 struct scene {
 	char dir[SCRATCH_PATH_MAX];
@@ -199,6 +290,78 @@ START_TEST(a_directory_of_somebody_else_is_refused)
 }
 END_TEST
 
+static void way_make(const struct scene *scene)
+{
+	way = mmap(NULL, sizeof(*way), PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(way, MAP_FAILED);
+	(void)snprintf(way->paths[0], sizeof(way->paths[0]), "%s", scene->dir);
+	(void)snprintf(way->paths[1], sizeof(way->paths[1]), "%s/a",
+		       scene->dir);
+	(void)snprintf(way->paths[2], sizeof(way->paths[2]), "%s/a/b",
+		       scene->dir);
+	(void)snprintf(way->paths[3], sizeof(way->paths[3]), "%s/a/b/state",
+		       scene->dir);
+}
+
+/* False: it got there without dying. */
+static bool dies_at_step(const struct scene *scene, int step)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		n_steps = 0;
+		die_at_step = step;
+		make_ok(scene);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status) == 7;
+}
+
+/* Every step, for an account of our own and for another user's. */
+START_TEST(whatever_a_killed_start_has_made_is_durable_after_the_next)
+{
+	uid_t uid = _i == 0 ? geteuid() : OTHER_UID;
+	bool is_dying = true;
+	int step;
+
+	if (_i > 0 && geteuid() != 0)
+		return;
+	for (step = 1; is_dying; step++) {
+		struct scene scene;
+
+		scene_make(&scene, "a/b/state");
+		scene.account.uid = uid;
+		way_make(&scene);
+		is_dying = dies_at_step(&scene, step);
+		make_ok(&scene);
+		check_dir(scene.root, root_mode(), geteuid());
+		check_dir(scene.state_dir, 0700, uid);
+		for (size_t i = 0; i < WAY_MAX; i++)
+			ck_assert_msg(!way->is_dirty[i],
+				      "killed before step %d: %s is not synced",
+				      step, way->paths[i]);
+	}
+	ck_assert_int_gt(step, 12);
+}
+END_TEST
+
+START_TEST(what_is_there_costs_no_flush)
+{
+	struct scene scene;
+
+	scene_make(&scene, "state");
+	make_ok(&scene);
+	n_steps = 0;
+	make_ok(&scene);
+	ck_assert_int_eq(n_steps, 1); /* the mkdir that finds it there */
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("state-dir");
@@ -215,6 +378,11 @@ int main(void)
 	tcase_add_test(tcase, another_user_gets_a_directory_of_his_own);
 	tcase_add_test(tcase, a_directory_that_was_not_yet_handed_over_is);
 	tcase_add_test(tcase, a_directory_of_somebody_else_is_refused);
+	tcase_add_loop_test(
+		tcase,
+		whatever_a_killed_start_has_made_is_durable_after_the_next, 0,
+		2);
+	tcase_add_test(tcase, what_is_there_costs_no_flush);
 	suite_add_tcase(suite, tcase);
 
 	scratch_begin();
