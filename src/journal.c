@@ -227,6 +227,38 @@ static int damaged(const struct journal *journal, const char *words,
 	return useless(journal, what, err);
 }
 
+/*
+ * SQLite calls it damage when a read fails with EIO, as if the disk's trouble
+ * were for good. What the system said is with the file that it said it of.
+ */
+static int read_errno(const struct journal *journal)
+{
+	sqlite3_file *wal = NULL;
+	int errnum = 0;
+
+	(void)sqlite3_file_control(journal->db, "main", SQLITE_FCNTL_LAST_ERRNO,
+				   &errnum);
+	if (errnum != 0)
+		return errnum;
+	(void)sqlite3_file_control(journal->db, "main",
+				   SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+	if (wal && wal->pMethods)
+		(void)wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO,
+						  &errnum);
+	return errnum;
+}
+
+static int damaged_or_unread(const struct journal *journal, const char *words,
+			     struct error *err)
+{
+	int errnum = read_errno(journal);
+
+	if (errnum == 0)
+		return damaged(journal, words, err);
+	return error_set_errno(err, ERROR_LOCAL, errnum, "cannot read %s",
+			       journal->path);
+}
+
 /* What SQLite's last call said. */
 static int sqlite_error(const struct journal *journal, const char *what,
 			struct error *err)
@@ -241,7 +273,7 @@ static int sqlite_error(const struct journal *journal, const char *what,
 	switch (code) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return damaged(journal, words, err);
+		return damaged_or_unread(journal, words, err);
 	case SQLITE_BUSY:
 		return error_set(err, ERROR_BUSY, "another program has %s open",
 				 journal->path);
@@ -606,7 +638,7 @@ static int check_integrity(struct journal *journal, const char *sql,
 	if (is_unreadable(words))
 		return error_set(err, ERROR_LOCAL, "cannot read %s: %s",
 				 journal->path, words);
-	return damaged(journal, words, err);
+	return damaged_or_unread(journal, words, err);
 }
 
 static int make_tag(char ret[MAILDIR_TAG_SIZE], struct error *err)
