@@ -20,6 +20,11 @@
  * checked and the WAL is copied into it, with all the syncs that this takes,
  * before anything in it is trusted. After a power cut the mark may be lost;
  * then there is no page cache to doubt.
+ *
+ * A commit that fails is the visit's last write. Its frames may stand in the
+ * WAL, a commit to who reads it next, and a sync that was refused once must not
+ * be asked for again on that descriptor: it would say that all is well. So the
+ * mark stays, and the next visit looks with descriptors of its own.
  */
 #include "journal.h"
 
@@ -197,7 +202,7 @@ struct journal {
 	bool was_made;    /* there is or was a journal here */
 	bool was_killed;  /* the last visit to write did not end cleanly */
 	bool has_marked;  /* this visit wrote OPEN_LINE */
-	bool is_doubtful; /* a failed commit may stand behind the WAL's end */
+	bool has_failed;  /* a commit: nothing more is written by this visit */
 	bool is_to_mark;  /* if it is made now, it awaits a marking */
 	bool is_foreign;  /* another identity's: never ours to move */
 };
@@ -1037,24 +1042,17 @@ static bool is_wal_large(const struct journal *journal)
 	       st.st_size > WAL_KEPT_BYTES;
 }
 
-/*
- * The frames of a failed commit lie behind the end of the WAL as this
- * connection knows it, and the next one would take them for a commit. Emptying
- * the WAL removes them; while that fails, the mark in the lock file stays.
- */
-static void settle_wal(struct journal *journal)
+static void shrink_wal(struct journal *journal)
 {
 	struct error ignored; /* the WAL keeps everything until it works */
 
-	if (!journal->is_doubtful && !is_wal_large(journal))
-		return;
-	if (checkpoint(journal, &ignored) == 0)
-		journal->is_doubtful = false;
+	if (!journal->has_failed && is_wal_large(journal))
+		(void)checkpoint(journal, &ignored);
 }
 
 static void remove_mark(struct journal *journal)
 {
-	if (!journal->has_marked || journal->is_doubtful)
+	if (!journal->has_marked || journal->has_failed)
 		return;
 	if (ftruncate(journal->lock_fd, (off_t)strlen(MADE_LINE)) < 0)
 		return; /* it stays: the next visit checks once more */
@@ -1065,7 +1063,7 @@ static void journal_disconnect(struct journal *journal)
 {
 	if (journal->is_open) {
 		journal_rollback(journal);
-		settle_wal(journal);
+		shrink_wal(journal);
 		remove_mark(journal);
 	}
 	drop_database(journal);
@@ -1115,6 +1113,10 @@ static int need_transaction(const struct journal *journal, struct error *err)
 
 int journal_begin(struct journal *journal, struct error *err)
 {
+	if (journal->has_failed)
+		return error_set(err, ERROR_LOCAL,
+				 "an earlier write to %s has failed",
+				 journal->path);
 	if (execute(journal, statement(journal, BEGIN), err) < 0)
 		return -1;
 	journal->changes_at_begin = sqlite3_total_changes(journal->db);
@@ -1149,13 +1151,10 @@ int journal_commit(struct journal *journal, struct error *err)
 		return -1;
 	}
 	if (execute(journal, statement(journal, COMMIT), err) < 0) {
-		journal->is_doubtful = true;
+		journal->has_failed = true;
 		journal_rollback(journal);
 		return -1;
 	}
-	/* A later commit is written over the frames of a failed one. */
-	if (has_changed(journal))
-		journal->is_doubtful = false;
 	return 0;
 }
 
