@@ -141,13 +141,17 @@ static int set_signals(int stop_fd, uint64_t stop_timeout_usec)
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Keeps 0, 1, 2 (they lead to /dev/null then) and the job socket, moved to 3. */
-static int keep_descriptor(int fd)
+/*
+ * Keeps 0, 1, 2 (they lead to /dev/null then) and the job socket, moved to 3.
+ * *fd tells where that is, whatever fails.
+ */
+static int keep_descriptor(int *fd)
 {
 	int null;
 
-	if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
+	if (*fd != 3 && dup3(*fd, 3, O_CLOEXEC) < 0)
 		return -1;
+	*fd = 3;
 	if (close_range(4, ~0U, 0) < 0)
 		return -1;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -225,14 +229,13 @@ struct worker_self {
 };
 
 /* Everything inherited is put in order, before the first file is opened. */
-static int put_in_order(struct worker_self *self, int fd, pid_t parent,
+static int put_in_order(struct worker_self *self, pid_t parent,
 			struct error *err)
 {
 	const struct account *account = self->job->account;
 
-	if (keep_descriptor(fd) < 0)
+	if (keep_descriptor(&self->uplink.fd) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno, "descriptors");
-	self->uplink.fd = 3;
 	self->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (self->stop_fd < 0 ||
 	    set_signals(self->stop_fd, account->stop_timeout_usec) < 0)
@@ -376,7 +379,7 @@ _noreturn_ static void worker_main(const struct worker_job *job, int fd,
 	struct worker_self self = { .job = job, .uplink.fd = fd };
 	struct error err = { 0 };
 
-	if (put_in_order(&self, fd, parent, &err) < 0 ||
+	if (put_in_order(&self, parent, &err) < 0 ||
 	    make_visit(&self, &err) < 0) {
 		name_server(&self, &err);
 		self.report.kind = err.kind;
