@@ -168,6 +168,13 @@ static uint64_t count_addresses(const struct addrinfo *addresses)
 	return count;
 }
 
+/* It would be the same with every address. */
+static bool is_our_lack(int errnum)
+{
+	return errnum == EMFILE || errnum == ENFILE || errnum == ENOBUFS ||
+	       errnum == ENOMEM;
+}
+
 static int connect_any(struct attempts *a, const struct addrinfo *addresses,
 		       int *ret_fd, struct error *err)
 {
@@ -184,6 +191,9 @@ static int connect_any(struct attempts *a, const struct addrinfo *addresses,
 		if (errnum == ECANCELED)
 			return error_set(err, ERROR_NETWORK,
 					 "stopped while connecting");
+		if (is_our_lack(errnum))
+			return error_set_errno(err, ERROR_LOCAL, errnum,
+					       "cannot connect");
 		note_failure(a, addresses, errnum);
 	}
 	return error_set(err, ERROR_NETWORK, "connect: %s", a->failures);

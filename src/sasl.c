@@ -8,6 +8,7 @@
 #include "sasl.h"
 
 #include <limits.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -30,6 +31,21 @@ static void format_hex(char *dst, const uint8_t *data, size_t len)
 	dst[2 * len] = '\0';
 }
 
+/* Memory that is short now says nothing of the configuration. */
+static int md5_error(struct error *err)
+{
+	bool has_no_memory = false;
+	unsigned long code;
+
+	while ((code = ERR_get_error()) != 0)
+		has_no_memory |= ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+	if (has_no_memory)
+		return error_set_memory(err);
+	return error_set(err, ERROR_CONFIG,
+			 "APOP needs MD5, which OpenSSL refuses here "
+			 "(FIPS mode?); choose another auth");
+}
+
 int sasl_apop_digest(const char *timestamp, struct bytes secret,
 		     char ret[SASL_APOP_DIGEST_SIZE], struct error *err)
 {
@@ -39,9 +55,7 @@ int sasl_apop_digest(const char *timestamp, struct bytes secret,
 	if (context == NULL)
 		return error_set_memory(err);
 	if (EVP_DigestInit_ex(context, EVP_md5(), NULL) != 1)
-		return error_set(err, ERROR_CONFIG,
-				 "APOP needs MD5, which OpenSSL refuses here "
-				 "(FIPS mode?); choose another auth");
+		return md5_error(err);
 	if (EVP_DigestUpdate(context, timestamp, strlen(timestamp)) != 1 ||
 	    EVP_DigestUpdate(context, secret.data, secret.len) != 1 ||
 	    EVP_DigestFinal_ex(context, digest, NULL) != 1)

@@ -72,6 +72,30 @@ static int set_openssl_error(struct error *err, const char *what)
 	return error_set(err, ERROR_LOCAL, "%s: %s", what, openssl_reason());
 }
 
+static bool is_shortage(unsigned long code)
+{
+	int reason = ERR_GET_REASON(code);
+
+	if (!ERR_SYSTEM_ERROR(code))
+		return reason == ERR_R_MALLOC_FAILURE;
+	return reason == ENOMEM || reason == EMFILE || reason == ENFILE ||
+	       reason == EIO;
+}
+
+/* What is short now may be there at the next visit: nothing to configure. */
+static int load_error(const struct tls_trust *trust, struct error *err)
+{
+	enum error_kind kind = ERROR_CONFIG;
+	const char *reason = openssl_reason();
+	unsigned long code;
+
+	while ((code = ERR_get_error()) != 0)
+		if (is_shortage(code))
+			kind = ERROR_LOCAL;
+	return error_set(err, kind, "cannot load CA certificates from %s: %s",
+			 trust->path, reason);
+}
+
 /* A file of revocation lists alone loads well and trusts nobody. */
 static bool has_certificate(SSL_CTX *context)
 {
@@ -114,9 +138,7 @@ static int load_context(struct tls_trust *trust, struct error *err)
 	set_context_options(trust->context);
 
 	if (SSL_CTX_load_verify_file(trust->context, trust->path) != 1)
-		return error_set(err, ERROR_CONFIG,
-				 "cannot load CA certificates from %s: %s",
-				 trust->path, openssl_reason());
+		return load_error(trust, err);
 	if (!has_certificate(trust->context))
 		return error_set(err, ERROR_CONFIG, "%s holds no certificate",
 				 trust->path);
