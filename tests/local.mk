@@ -122,6 +122,7 @@ system_tests = \
 	tests/system/crash-sweep \
 	tests/system/cut-sweep \
 	tests/system/lying-quit \
+	tests/system/error-sweep \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \

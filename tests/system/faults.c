@@ -35,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -123,6 +124,18 @@ static const struct fault *find_fault(const char *name)
 	return NULL;
 }
 
+/* Of OpenSSL, which mailhaul is linked with and this is not. */
+extern void *EVP_MD_fetch(void *context, const char *name, const char *query)
+	__attribute__((weak));
+extern void EVP_MD_free(void *md) __attribute__((weak));
+
+/* OpenSSL 3.0 crashes when memory is short while it sets itself up. */
+static void set_up_openssl(void)
+{
+	if (EVP_MD_fetch && EVP_MD_free)
+		EVP_MD_free(EVP_MD_fetch(NULL, "SHA256", NULL));
+}
+
 /* A program that mailhaul runs finds the file there, and leaves it alone. */
 static __attribute__((constructor)) void begin(void)
 {
@@ -140,9 +153,12 @@ static __attribute__((constructor)) void begin(void)
 	fault = find_fault(variable("FAULTS_DO"));
 	if (map == MAP_FAILED || !fault)
 		abort();
+	if (fault->effect == MEMORY)
+		set_up_openssl();
 	fault_at = strtoul(variable("FAULTS_AT"), NULL, 10);
 	fault_lasts = variable("FAULTS_LASTS")[0] != '\0';
-	is_ours = strcmp(variable("FAULTS_IN"), "supervisor") == 0;
+	is_ours = strcmp(variable("FAULTS_IN"), "supervisor") == 0 &&
+		  fault->effect != MEMORY;
 	shared = map;
 	shared->supervisor = getpid();
 	tell();
@@ -210,7 +226,10 @@ static void is_made(void)
 		return r;                                \
 	}
 
-/* What writing to it touches: a disk, a peer, or nothing that lasts. */
+/*
+ * What writing to it touches: a disk, a peer, or nothing that lasts. Trouble is
+ * told on a disk of its own.
+ */
 static int written(int fd)
 {
 	int saved_errno = errno;
@@ -221,7 +240,7 @@ static int written(int fd)
 	if (r < 0)
 		return 0;
 	if (S_ISREG(st.st_mode))
-		return DISK;
+		return fd == STDERR_FILENO ? CHANGES : DISK;
 	return S_ISSOCK(st.st_mode) ? CHANGES : 0;
 }
 
@@ -493,6 +512,17 @@ int posix_memalign(void **ret, size_t alignment, size_t size)
 }
 
 /* ---- processes ---- */
+
+/*
+ * What reads the configuration, libconfig, does not check what malloc returns.
+ * The supervisor's allocations count when it makes its event loop, behind that.
+ */
+int epoll_create1(int flags)
+{
+	if (shared && !is_worker && fault->effect == MEMORY)
+		is_ours = strcmp(variable("FAULTS_IN"), "supervisor") == 0;
+	return NEXT(epoll_create1)(flags);
+}
 
 pid_t fork(void)
 {
