@@ -107,6 +107,7 @@ system_tests = \
 	tests/system/scenarios \
 	tests/system/includes \
 	tests/system/dovecot-interop \
+	tests/system/interop \
 	tests/system/dovecot-bulk \
 	tests/system/journal-lost \
 	tests/system/kill \
@@ -158,7 +159,8 @@ check-quick:
 	$(MAKE) check TESTS="$(unit_tests) $(fuzz_tests) $(property_tests) tests/system/scenarios"
 .PHONY: check-quick fuzzers
 
-dist_noinst_SCRIPTS += $(fuzz_tests) $(system_tests) tests/system/demo
+dist_noinst_SCRIPTS += $(fuzz_tests) $(system_tests) tests/system/demo \
+	tests/system/install-servers
 dist_noinst_DATA += \
 	tests/scripts/README.md \
 	tests/fuzz/corpus/fuzz-dot/bare-lf \
@@ -178,6 +180,7 @@ dist_noinst_DATA += \
 	tests/system/layers.txt \
 	tests/system/lib.sh \
 	tests/system/sweep.sh
+	tests/system/servers.sh
 
 dist_noinst_DATA += \
 	tests/scripts/apop-and-pass-refused.pop3 \
