@@ -14,6 +14,10 @@
 #include "pop3d.h"
 #include "script.h"
 
+/* Twenty seconds. */
+#define TERM_PAUSE_MSEC 5
+#define TERM_PAUSES     4000
+
 struct play {
 	const struct play_options *options;
 	struct script script;
@@ -121,6 +125,20 @@ static void pause_for(struct play *play, uint64_t msec)
 
 	wire_flush(play->wire);
 	(void)nanosleep(&pause, NULL);
+}
+
+/* The file is there for one visit, and goes. */
+static int await_term(struct play *play, const struct step *step)
+{
+	const char *path = play->options->term_file;
+
+	for (unsigned i = 0; path && i < TERM_PAUSES; i++) {
+		if (unlink(path) == 0)
+			return 0;
+		pause_for(play, TERM_PAUSE_MSEC);
+	}
+	return fail(play->failure, "%s:%u: nobody sent SIGTERM",
+		    play->script.path, step->line);
 }
 
 static void add_messages(struct play *play, uint64_t count, uint64_t size_bytes)
@@ -252,6 +270,8 @@ static int do_step(struct play *play, struct step *step)
 	case STEP_DELAY:
 		pause_for(play, step->number);
 		return 0;
+	case STEP_TERM_SENT:
+		return await_term(play, step);
 	case STEP_TLS:
 		return wire_start_tls(play->wire, play->options->tls_dir,
 				      step->text.data, play->failure);

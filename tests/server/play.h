@@ -13,6 +13,7 @@ struct play_options {
 	const char
 		*messages_dir;  /* NULL: none; else message N goes to N in it */
 	const char *transcript; /* NULL: none */
+	const char *term_file;  /* appears when SIGTERM was sent; NULL: none */
 };
 
 /* 0 when the client said all that the script expects, and nothing else. */

@@ -17,6 +17,7 @@ static const char usage[] =
 	"usage: pop3-player ca DIR\n"
 	"       pop3-player script FILE [--tls-dir DIR] [--address A]\n"
 	"           [--port-file F] [--messages-dir DIR] [--transcript F]\n"
+	"           [--term-file F]\n"
 	"       pop3-player serve --maildir DIR --user U --password P\n"
 	"           [--tls implicit|starttls|none] [--tls-dir DIR]\n"
 	"           [--certificate good|expired|wrong-name|selfsigned]\n"
@@ -34,6 +35,7 @@ static int parse_script_options(int argc, char **argv, struct play_options *ret)
 		{ "port-file", required_argument, NULL, 'f' },
 		{ "messages-dir", required_argument, NULL, 'm' },
 		{ "transcript", required_argument, NULL, 't' },
+		{ "term-file", required_argument, NULL, 's' },
 		{ 0 },
 	};
 	int c;
@@ -49,6 +51,8 @@ static int parse_script_options(int argc, char **argv, struct play_options *ret)
 			ret->messages_dir = optarg;
 		else if (c == 't')
 			ret->transcript = optarg;
+		else if (c == 's')
+			ret->term_file = optarg;
 		else
 			return -1;
 	}

@@ -34,6 +34,7 @@ static const struct keyword {
 	{ "serve", STEP_SERVE, ARGUMENT_NONE },
 	{ "split", STEP_SPLIT, ARGUMENT_NUMBER },
 	{ "delay", STEP_DELAY, ARGUMENT_NUMBER },
+	{ "term-sent", STEP_TERM_SENT, ARGUMENT_NONE },
 	{ "lf-only", STEP_LF_ONLY, ARGUMENT_NONE },
 	{ "tls", STEP_TLS, ARGUMENT_WORDS },
 	{ "hang", STEP_HANG, ARGUMENT_NONE },
