@@ -656,6 +656,7 @@ START_TEST(marked_mail_is_neither_fetched_nor_deleted_until_a_refetch)
 	scene.purpose = PURPOSE_FETCH;
 	play(&scene, one_more, ARRAY_SIZE(one_more));
 	expect_success(&scene);
+	(void)peer_finish(scene.peer);
 	ck_assert(peer_has_played_all(scene.peer));
 	ck_assert_uint_eq(scene.report.fetched, 1);
 	ck_assert_uint_eq(scene.report.kept, 1);
