@@ -494,6 +494,7 @@ int play_run(const struct play_options *options, struct failure *failure)
 			.capa = "USER, UIDL, PIPELINING, RESP-CODES",
 			.tls_dir = options->tls_dir,
 			.certificate = "good",
+			.mark_fd = -1,
 			.has_stls = options->tls_dir != NULL,
 		},
 	};

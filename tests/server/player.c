@@ -24,8 +24,10 @@ static const char usage[] =
 	"           [--no-apop] [--no-pipelining] [--no-uidl] [--no-capa]\n"
 	"           [--dele-at-once]\n"
 	"           [--address A] [--port N] [--port-file F]\n"
-	"           [--transcript F] [--connections N]\n"
-	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]\n";
+	"           [--transcript F] [--mark F] [--connections N]
+"
+	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]
+";
 
 static int parse_script_options(int argc, char **argv, struct play_options *ret)
 {
@@ -131,6 +133,9 @@ static int take_serve_option(int c, const char *value,
 	case 't':
 		ret->transcript = value;
 		break;
+	case 'M':
+		ret->mark = value;
+		break;
 	case 's':
 		return parse_tls(value, ret);
 	case 'P':
@@ -164,6 +169,7 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 		{ "port", required_argument, NULL, 'P' },
 		{ "port-file", required_argument, NULL, 'f' },
 		{ "transcript", required_argument, NULL, 't' },
+		{ "mark", required_argument, NULL, 'M' },
 		{ "connections", required_argument, NULL, 'n' },
 		{ "cut-after-sent", required_argument, NULL, 'S' },
 		{ "cut-after-received", required_argument, NULL, 'R' },

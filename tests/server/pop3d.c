@@ -3,6 +3,7 @@
  *
  * It knows nothing of failures: scripts play those.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
@@ -377,6 +378,32 @@ static void answer_quit(struct pop3d *server)
 	pop3d_reply(server, "+OK bye");
 }
 
+/*
+ * "DELE uid", "RETR uid" or "QUIT", in one write and before the answer: whoever
+ * takes the marks knows what had been asked for by then.
+ */
+static void mark(const struct pop3d *server, enum command command,
+		 const char *args)
+{
+	const struct mail *mail = box_mail(server->box, number_of(args));
+	char line[512];
+	int len;
+
+	if (server->options->mark_fd < 0 || !server->is_logged_in)
+		return;
+	if (command == COMMAND_QUIT)
+		len = snprintf(line, sizeof(line), "QUIT\n");
+	else if (mail && (command == COMMAND_RETR || command == COMMAND_DELE))
+		len = snprintf(line, sizeof(line), "%s %.*s\n",
+			       command_names[command], (int)mail->uid.len,
+			       mail->uid.data);
+	else
+		return;
+	if (write(server->options->mark_fd, line, (size_t)len) != len)
+		transcript_note(server->wire->transcript, "no mark: %s",
+				strerror(errno));
+}
+
 /* RFC 1939 section 4, less what may be said at any time. */
 static int authorize(struct pop3d *server, enum command command,
 		     const char *args, struct failure *failure)
@@ -451,6 +478,7 @@ int pop3d_answer(struct pop3d *server, const char *line,
 	const char *args;
 	enum command command = command_of(line, &args);
 
+	mark(server, command, args);
 	if (command == COMMAND_UNKNOWN) {
 		pop3d_reply(server, "-ERR unknown command");
 	} else if (command == COMMAND_CAPA) {

@@ -18,6 +18,7 @@ struct pop3d_options {
 	const char *tls_capa;    /* the same under TLS; NULL: capa less STLS */
 	const char *tls_dir;     /* NULL: no TLS */
 	const char *certificate; /* "good" */
+	int mark_fd;             /* -1: none */
 	bool has_stls;
 	bool no_uidl;
 	bool deletes_at_once; /* at DELE, as no server should */

@@ -4,6 +4,7 @@
  * A process per connection; they end with the first one. The lock on the
  * Maildir is the session's, so it ends with its process, however that ends.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +63,8 @@ static int converse(struct pop3d *server, struct failure *failure)
 }
 
 static int serve_connection(const struct serve_options *options,
-			    struct wire *wire, struct failure *failure)
+			    struct wire *wire, int mark_fd,
+			    struct failure *failure)
 {
 	char greeting[128], capa[128];
 	const struct pop3d_options server_options = {
@@ -72,6 +74,7 @@ static int serve_connection(const struct serve_options *options,
 		.capa = options->no_capa ? NULL : capa,
 		.tls_dir = options->tls_dir,
 		.certificate = options->certificate,
+		.mark_fd = mark_fd,
 		.has_stls = options->has_stls,
 		.no_uidl = options->no_uidl,
 		.deletes_at_once = options->deletes_at_once,
@@ -95,18 +98,29 @@ static int serve_connection(const struct serve_options *options,
 	return r;
 }
 
+static int open_mark(const struct serve_options *options, int *ret,
+		     struct failure *failure)
+{
+	if (!options->mark)
+		return 0;
+	*ret = open(options->mark, O_WRONLY | O_APPEND | O_CLOEXEC);
+	return *ret < 0 ? fail_errno(failure, options->mark) : 0;
+}
+
 /* The child's whole life; returns its exit status. */
 static int child_run(const struct serve_options *options, struct wire *wire,
 		     pid_t parent)
 {
 	struct failure failure = { .text = "" };
+	_cleanup_fd_ int mark_fd = -1;
 
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		return 1;
-	if (serve_connection(options, wire, &failure) == 0)
+	if (open_mark(options, &mark_fd, &failure) == 0 &&
+	    serve_connection(options, wire, mark_fd, &failure) == 0)
 		return 0;
 	transcript_note(wire->transcript, "%s", failure.text);
 	(void)fprintf(stderr, "pop3-player: %s\n", failure.text);

@@ -14,6 +14,7 @@ struct serve_options {
 	const char *address;
 	const char *port_file;     /* NULL: none */
 	const char *transcript;    /* NULL: none */
+	const char *mark;          /* a file that takes marks; NULL: none */
 	uint16_t port;             /* 0: any free one */
 	unsigned connections;      /* then end; 0: never */
 	struct wire_limits limits; /* of the first connection */
