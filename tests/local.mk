@@ -124,6 +124,7 @@ system_tests = \
 	tests/system/cut-sweep \
 	tests/system/lying-quit \
 	tests/system/error-sweep \
+	tests/system/power-cut \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \
@@ -157,11 +158,18 @@ fuzzers: $(fuzzers)
 # What a change to the code can break, in half the time.
 check-quick:
 	$(MAKE) check TESTS="$(unit_tests) $(fuzz_tests) $(property_tests) tests/system/scenarios"
-.PHONY: check-quick fuzzers
+
+# Every power cut of everything, of which "make check" takes a sample.
+power-cut: mailhaul$(EXEEXT) mailhaul-weakened$(EXEEXT) pop3-player$(EXEEXT)
+	@srcdir='$(abs_srcdir)' MAILHAUL='$(abs_builddir)/mailhaul' \
+	POP3_PLAYER='$(abs_builddir)/pop3-player' MAILHAUL_POWER=all \
+	$(srcdir)/tests/system/power-cut
+.PHONY: check-quick fuzzers power-cut
 
 dist_noinst_SCRIPTS += $(fuzz_tests) $(system_tests) tests/system/demo \
 	tests/system/install-servers
 dist_noinst_DATA += \
+	tests/power/logdisk.c \
 	tests/scripts/README.md \
 	tests/fuzz/corpus/fuzz-dot/bare-lf \
 	tests/fuzz/corpus/fuzz-dot/bare-lf-bytes \
