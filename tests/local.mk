@@ -132,7 +132,6 @@ system_helpers = \
 	tests/system/journal-rows \
 	tests/system/notify-listen
 
-
 # To be preloaded.
 tests_system_faults_so_SOURCES = tests/system/faults.c
 tests_system_faults_so_CFLAGS = $(AM_CFLAGS) -fPIC
