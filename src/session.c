@@ -276,9 +276,11 @@ static void note_plan(struct session *s)
 /* What the plan may rest on: for a refetch nothing of what is known. */
 static int load_rows(struct session *s, struct error *err)
 {
+	if (journal_load(s->job->journal, &s->rows, err) < 0)
+		return -1;
 	if (s->job->purpose == PURPOSE_REFETCH)
-		return 0;
-	return journal_load(s->job->journal, &s->rows, err);
+		s->rows.n_rows = 0;
+	return 0;
 }
 
 /* Durable before the first RETR: what a crash leaves is fetched all the same. */
