@@ -28,6 +28,7 @@ struct peer {
 	int listen_fd; /* -1: fd is connected already */
 	int fd;
 	pthread_t thread;
+	pthread_barrier_t begun;
 	bool is_running;
 
 	char input[INPUT_SIZE];
@@ -198,6 +199,7 @@ static void *run(void *arg)
 	char line[INPUT_SIZE];
 	bool is_cut;
 
+	(void)pthread_barrier_wait(&peer->begun);
 	if (peer->listen_fd >= 0)
 		peer->fd = accept4(peer->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (peer->fd < 0)
@@ -228,7 +230,13 @@ static struct peer *peer_start(const struct peer_row *rows, size_t n_rows,
 	peer->listen_fd = listen_fd;
 	peer->fd = fd;
 	ck_assert_int_eq(pthread_mutex_init(&peer->lock, NULL), 0);
+	ck_assert_int_eq(pthread_barrier_init(&peer->begun, NULL, 2), 0);
 	ck_assert_int_eq(pthread_create(&peer->thread, NULL, run, peer), 0);
+	/*
+	 * A thread that begins takes memory. Whoever forks meanwhile would get
+	 * AddressSanitizer's allocator locked, and by nobody.
+	 */
+	(void)pthread_barrier_wait(&peer->begun);
 	peer->is_running = true;
 	return peer;
 }
@@ -367,6 +375,7 @@ void peer_free(struct peer **peer)
 	(void)peer_finish(*peer);
 	fd_close(&(*peer)->listen_fd);
 	(void)pthread_mutex_destroy(&(*peer)->lock);
+	(void)pthread_barrier_destroy(&(*peer)->begun);
 	free((*peer)->rows);
 	free(*peer);
 	*peer = NULL;
