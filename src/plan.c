@@ -296,10 +296,26 @@ static bool is_put_off(const struct journal_trouble *trouble, uint64_t now_sec)
 	       now_sec - trouble->noted_sec < RETRY_SEC;
 }
 
+struct suspect {
+	size_t item;
+	size_t rank; /* its place before */
+	uint32_t times;
+};
+
+static int by_times(const void *a, const void *b)
+{
+	const struct suspect *one = a;
+	const struct suspect *two = b;
+
+	if (one->times != two->times)
+		return one->times < two->times ? -1 : 1;
+	return (one->rank > two->rank) - (one->rank < two->rank);
+}
+
 int plan_put_last(struct plan *plan, const struct journal_trouble *troubles,
 		  uint64_t now_sec, struct error *err)
 {
-	size_t *last = calloc(plan->n_retrieve + 1, sizeof(*last));
+	struct suspect *last = calloc(plan->n_retrieve + 1, sizeof(*last));
 	size_t n_first = 0, n_last = 0;
 
 	if (!last)
@@ -308,12 +324,17 @@ int plan_put_last(struct plan *plan, const struct journal_trouble *troubles,
 		if (is_put_off(&troubles[i], now_sec))
 			plan->n_put_off++;
 		else if (troubles[i].times > 0)
-			last[n_last++] = plan->retrieve[i];
+			last[n_last++] = (struct suspect){
+				.item = plan->retrieve[i],
+				.rank = i,
+				.times = troubles[i].times,
+			};
 		else
 			plan->retrieve[n_first++] = plan->retrieve[i];
 	}
-	if (n_last > 0)
-		memcpy(plan->retrieve + n_first, last, n_last * sizeof(*last));
+	qsort(last, n_last, sizeof(*last), by_times);
+	for (size_t i = 0; i < n_last; i++)
+		plan->retrieve[n_first + i] = last[i].item;
 	plan->n_untroubled = n_first;
 	plan->n_retrieve = n_first + n_last;
 	free(last);

@@ -58,8 +58,10 @@ int plan_make(const struct plan_input *input, struct plan *ret,
 void plan_done(struct plan *plan);
 
 /*
- * Moves to the end of plan->retrieve what has made trouble, in the order it
- * was; what has made it PLAN_TROUBLES_MAX times is tried once a day only.
+ * Moves to the end of plan->retrieve what has made trouble, what has made it
+ * more often behind the others, since one that breaks each visit must not stand
+ * before one that was once there when a visit broke. What has made trouble
+ * PLAN_TROUBLES_MAX times is tried once a day only.
  * troubles[i] belongs to plan->retrieve[i].
  */
 #define PLAN_TROUBLES_MAX 10
