@@ -125,6 +125,7 @@ system_tests = \
 	tests/system/lying-quit \
 	tests/system/error-sweep \
 	tests/system/power-cut \
+	tests/system/broken-lines \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \

@@ -22,7 +22,9 @@ static const char usage[] =
 	"           [--tls implicit|starttls|none] [--tls-dir DIR]\n"
 	"           [--certificate good|expired|wrong-name|selfsigned]\n"
 	"           [--no-apop] [--no-pipelining] [--no-uidl] [--no-capa]\n"
-	"           [--dele-at-once]\n"
+	"           [--dele-at-once] [--cut-at-quit]\n"
+	"           [--cut-after MESSAGES] [--hang-after MESSAGES]\n"
+	"           [--cut-in UID]\n"
 	"           [--address A] [--port N] [--port-file F]\n"
 	"           [--transcript F] [--mark F] [--connections N]
 "
@@ -144,6 +146,13 @@ static int take_serve_option(int c, const char *value,
 		return r;
 	case 'n':
 		return parse_count(value, 1000000, &ret->connections);
+	case 'A':
+		return parse_count(value, 1000000, &ret->cut_after);
+	case 'H':
+		return parse_count(value, 1000000, &ret->hang_after);
+	case 'I':
+		ret->cut_in = value;
+		break;
 	case 'S':
 		return parse_bytes(value, &ret->limits.sent_bytes);
 	case 'R':
@@ -157,7 +166,7 @@ static int take_serve_option(int c, const char *value,
 static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 {
 	int no_apop = 0, no_pipelining = 0, no_uidl = 0, no_capa = 0;
-	int dele_at_once = 0;
+	int dele_at_once = 0, cut_at_quit = 0;
 	const struct option options[] = {
 		{ "maildir", required_argument, NULL, 'm' },
 		{ "user", required_argument, NULL, 'u' },
@@ -171,6 +180,9 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 		{ "transcript", required_argument, NULL, 't' },
 		{ "mark", required_argument, NULL, 'M' },
 		{ "connections", required_argument, NULL, 'n' },
+		{ "cut-after", required_argument, NULL, 'A' },
+		{ "hang-after", required_argument, NULL, 'H' },
+		{ "cut-in", required_argument, NULL, 'I' },
 		{ "cut-after-sent", required_argument, NULL, 'S' },
 		{ "cut-after-received", required_argument, NULL, 'R' },
 		{ "no-apop", no_argument, &no_apop, 1 },
@@ -178,6 +190,7 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 		{ "no-uidl", no_argument, &no_uidl, 1 },
 		{ "no-capa", no_argument, &no_capa, 1 },
 		{ "dele-at-once", no_argument, &dele_at_once, 1 },
+		{ "cut-at-quit", no_argument, &cut_at_quit, 1 },
 		{ 0 },
 	};
 	int c;
@@ -191,6 +204,7 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 	ret->no_uidl = no_uidl != 0;
 	ret->no_capa = no_capa != 0;
 	ret->deletes_at_once = dele_at_once != 0;
+	ret->cut_at_quit = cut_at_quit != 0;
 	return argc == optind && ret->maildir && ret->username && ret->password
 		       ? 0
 		       : -1;

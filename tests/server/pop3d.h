@@ -29,6 +29,7 @@ struct pop3d {
 	struct wire *wire;
 	struct box *box;
 	char user[256]; /* what USER said */
+	size_t n_retrieved; /* counted by who wants to break the line */
 	bool is_logged_in;
 	bool is_open; /* the box is ours to close */
 	bool is_over; /* QUIT was answered */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -42,9 +43,49 @@ static void make_capa(const struct serve_options *options, char *capa,
 		       options->has_stls ? ", STLS" : "");
 }
 
-static int converse(struct pop3d *server, struct failure *failure)
+/* How a line breaks: what is on its way to the client still arrives. */
+enum end {
+	END_NONE = 0,
+	END_CUT,
+	END_HANG,
+};
+
+static enum end end_at_retr(const struct serve_options *options,
+			    struct pop3d *server, size_t number)
+{
+	static const char half[] = "Subject: half of it\r\n\r\nand no";
+	const struct mail *mail = box_mail(server->box, number);
+
+	server->n_retrieved++;
+	if (server->n_retrieved == options->cut_after + 1 &&
+	    options->cut_after > 0)
+		return END_CUT;
+	if (server->n_retrieved == options->hang_after + 1 &&
+	    options->hang_after > 0)
+		return END_HANG;
+	if (!mail || !options->cut_in ||
+	    strcmp(mail->uid.data, options->cut_in) != 0)
+		return END_NONE;
+	pop3d_reply(server, "+OK half of it follows");
+	wire_queue(server->wire, half, strlen(half));
+	return END_CUT;
+}
+
+static enum end end_at(const struct serve_options *options,
+		       struct pop3d *server, const char *line)
+{
+	if (strcasecmp(line, "QUIT") == 0 && options->cut_at_quit)
+		return END_CUT;
+	if (strncasecmp(line, "RETR ", 5) != 0)
+		return END_NONE;
+	return end_at_retr(options, server, strtoul(line + 5, NULL, 10));
+}
+
+static int converse(const struct serve_options *options, struct pop3d *server,
+		    struct failure *failure)
 {
 	char line[WIRE_LINE_MAX];
+	enum end end;
 	size_t len;
 	int r;
 
@@ -55,6 +96,16 @@ static int converse(struct pop3d *server, struct failure *failure)
 		r = wire_read_line(server->wire, line, &len, failure);
 		if (r <= 0)
 			return r;
+		end = end_at(options, server, line);
+		if (end == END_HANG) {
+			wire_flush(server->wire);
+			wire_drain(server->wire);
+			return 0;
+		}
+		if (end == END_CUT) {
+			wire_cut(server->wire);
+			return 0;
+		}
 		if (pop3d_answer(server, line, failure) < 0)
 			return -1;
 	}
@@ -91,7 +142,7 @@ static int serve_connection(const struct serve_options *options,
 		r = wire_start_tls(wire, options->tls_dir, options->certificate,
 				   failure);
 	if (r == 0)
-		r = converse(&server, failure);
+		r = converse(options, &server, failure);
 	pop3d_done(&server);
 	box_done(&box);
 	transcript_note(wire->transcript, "over"); /* the lock is free */

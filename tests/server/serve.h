@@ -17,6 +17,9 @@ struct serve_options {
 	const char *mark;          /* a file that takes marks; NULL: none */
 	uint16_t port;             /* 0: any free one */
 	unsigned connections;      /* then end; 0: never */
+	unsigned cut_after;        /* messages of a session; 0: never */
+	unsigned hang_after;       /* the same */
+	const char *cut_in;        /* the middle of this UID; NULL: never */
 	struct wire_limits limits; /* of the first connection */
 	bool is_tls_implicit;
 	bool has_stls;
@@ -25,6 +28,7 @@ struct serve_options {
 	bool no_uidl;
 	bool no_capa;
 	bool deletes_at_once;
+	bool cut_at_quit; /* which deletes nothing then */
 };
 
 /* Until SIGTERM, or until so many connections have come and gone. */
