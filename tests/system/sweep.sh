@@ -14,13 +14,20 @@
 #   MAILHAUL_SLOTS  how many at once; as many as there are CPUs by default
 
 MESSAGES=10
+TOTAL=0 # points of all sweeps
 SLOTS=${MAILHAUL_SLOTS:-$(nproc)}
 [ "$SLOTS" -le 8 ] || SLOTS=8
 
-# step N - N, unless all points are asked for.
+# step N - every Nth point, unless all are asked for; with a sanitizer fewer.
 step()
 {
-	[ "${MAILHAUL_SWEEP:-}" = all ] && echo 1 || echo "$1"
+	if [ "${MAILHAUL_SWEEP:-}" = all ]; then
+		echo 1
+	elif is_sanitized; then
+		echo $((5 * $1))
+	else
+		echo "$1"
+	fi
 }
 
 # --- slots ------------------------------------------------------------------
@@ -261,7 +268,7 @@ LAST_POINT=100000 # beyond any visit of so few messages
 
 # sweep SERVER KEEP STEP FUNCTION ARGUMENT... - calls FUNCTION ARGUMENT... N in
 # some slot for N = 1, 1 + STEP, ... until it says that there is no such point.
-# Sets $POINTS and $VIOLATIONS, and says both in a comment.
+# Sets $POINTS and $VIOLATIONS, says both in a comment, and adds to $TOTAL.
 sweep()
 {
 	local slot pids=()
@@ -274,6 +281,7 @@ sweep()
 	POINTS=$(cat "$FAST"/*/calls | wc -l)
 	cat "$FAST"/*/violations >"$T/violations"
 	VIOLATIONS=$(grep -c '^[^ ]' "$T/violations")
+	TOTAL=$((TOTAL + POINTS))
 	echo "# $POINTS points, $VIOLATIONS violations"
 }
 
