@@ -26,10 +26,8 @@ static const char usage[] =
 	"           [--cut-after MESSAGES] [--hang-after MESSAGES]\n"
 	"           [--cut-in UID]\n"
 	"           [--address A] [--port N] [--port-file F]\n"
-	"           [--transcript F] [--mark F] [--connections N]
-"
-	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]
-";
+	"           [--transcript F] [--mark F] [--connections N]\n"
+	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]\n";
 
 static int parse_script_options(int argc, char **argv, struct play_options *ret)
 {
