@@ -187,7 +187,7 @@ dist_noinst_DATA += \
 	tests/system/checker \
 	tests/system/layers.txt \
 	tests/system/lib.sh \
-	tests/system/sweep.sh
+	tests/system/sweep.sh \
 	tests/system/servers.sh
 
 dist_noinst_DATA += \
