@@ -27,7 +27,8 @@ static const char usage[] =
 	"           [--cut-in UID]\n"
 	"           [--address A] [--port N] [--port-file F]\n"
 	"           [--transcript F] [--mark F] [--connections N]\n"
-	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]\n";
+	"           [--cut-after-sent BYTES] [--cut-after-received BYTES]\n"
+	"           [--cut-by-reset]\n";
 
 static int parse_script_options(int argc, char **argv, struct play_options *ret)
 {
@@ -164,7 +165,7 @@ static int take_serve_option(int c, const char *value,
 static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 {
 	int no_apop = 0, no_pipelining = 0, no_uidl = 0, no_capa = 0;
-	int dele_at_once = 0, cut_at_quit = 0;
+	int dele_at_once = 0, cut_at_quit = 0, cut_by_reset = 0;
 	const struct option options[] = {
 		{ "maildir", required_argument, NULL, 'm' },
 		{ "user", required_argument, NULL, 'u' },
@@ -183,6 +184,7 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 		{ "cut-in", required_argument, NULL, 'I' },
 		{ "cut-after-sent", required_argument, NULL, 'S' },
 		{ "cut-after-received", required_argument, NULL, 'R' },
+		{ "cut-by-reset", no_argument, &cut_by_reset, 1 },
 		{ "no-apop", no_argument, &no_apop, 1 },
 		{ "no-pipelining", no_argument, &no_pipelining, 1 },
 		{ "no-uidl", no_argument, &no_uidl, 1 },
@@ -197,6 +199,7 @@ static int parse_serve_options(int argc, char **argv, struct serve_options *ret)
 		if (c != 0 && take_serve_option(c, optarg, ret) < 0)
 			return -1;
 	}
+	ret->limits.is_reset = cut_by_reset != 0;
 	ret->no_apop = no_apop != 0;
 	ret->no_pipelining = no_pipelining != 0;
 	ret->no_uidl = no_uidl != 0;
@@ -213,7 +216,7 @@ static int run_serve(int argc, char **argv, struct failure *failure)
 	struct serve_options options = {
 		.address = "127.0.0.1",
 		.certificate = "good",
-		.limits = { WIRE_NO_LIMIT, WIRE_NO_LIMIT },
+		.limits = { WIRE_NO_LIMIT, WIRE_NO_LIMIT, false },
 	};
 
 	if (parse_serve_options(argc, argv, &options) < 0)

@@ -109,7 +109,8 @@ int wire_accept(const struct listener *listener,
 	memset(wire, 0, sizeof(*wire));
 	wire->fd = fd;
 	wire->transcript = transcript;
-	wire->left = (struct wire_limits){ WIRE_NO_LIMIT, WIRE_NO_LIMIT };
+	wire->left =
+		(struct wire_limits){ WIRE_NO_LIMIT, WIRE_NO_LIMIT, false };
 	transcript_note(transcript, "connect");
 	*ret = wire;
 	return 0;
@@ -152,12 +153,15 @@ static void take_off(uint64_t *left, size_t len)
 		*left -= len;
 }
 
-/* A limit is reached; what still comes is for the transcript alone. */
+/* A limit is reached; what still comes, if it can, is for the transcript. */
 static void cut_at_limit(struct wire *wire)
 {
 	transcript_note(wire->transcript, "cut");
-	wire->left = (struct wire_limits){ WIRE_NO_LIMIT, WIRE_NO_LIMIT };
-	end_and_drain(wire);
+	wire->left.sent_bytes = wire->left.received_bytes = WIRE_NO_LIMIT;
+	if (wire->left.is_reset)
+		wire_reset(wire);
+	else
+		end_and_drain(wire);
 }
 
 static bool wire_fill(struct wire *wire)

@@ -19,6 +19,7 @@
 struct wire_limits {
 	uint64_t sent_bytes;
 	uint64_t received_bytes;
+	bool is_reset; /* by a TCP reset */
 };
 
 struct wire {
