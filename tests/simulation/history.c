@@ -1,0 +1,323 @@
+/*
+ * history.c - one history: visits, disasters between and in them, and an end
+ * in peace.
+ */
+#include "history.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "calls.h"
+#include "disk.h"
+#include "journal.h"
+#include "maildir.h"
+#include "maildir_model.h"
+#include "promises.h"
+#include "server.h"
+#include "session.h"
+#include "world.h"
+
+#define STORMY_VISITS_MAX 4
+#define CALM_VISITS	  2
+
+struct history {
+	unsigned gaps;
+	struct account account;
+	bool is_settled; /* the last visit ended well: nothing to recover */
+};
+
+/* ---- who takes part ---- */
+
+static void draw_nature(const struct history *h)
+{
+	struct nature *nature = &server.nature;
+
+	nature->has_capa = dice_percent(90);
+	nature->has_pipelining = nature->has_capa && dice_percent(75);
+	nature->has_uidl = !(h->gaps & GAP_NO_UIDL) || dice_percent(50);
+	nature->has_unique_uids = dice_percent(75);
+	nature->has_wrong_sizes = dice_percent(15);
+	nature->shuffles = dice_percent(15);
+	if (dice_percent(15))
+		nature->dele_when = dice_percent(50) ? DELE_AT_ONCE
+						     : DELE_AT_END;
+}
+
+static void draw_account(struct account *account)
+{
+	static char host[] = "pop.example", username[] = "mrose";
+	static char maildir[] = MAILDIR_MODEL_PATH;
+	static char state_dir[] = MAILDIR_MODEL_STATE;
+
+	*account = (struct account){
+		.host = host,
+		.port = 110,
+		.tls = TLS_NONE,
+		.username = username,
+		.auth = AUTH_USER,
+		.maildir = maildir,
+		.state_dir = state_dir,
+		.keep = dice_percent(20) ? KEEP_FOREVER : KEEP_DELETE,
+		.connect_timeout_usec = USEC_PER_MINUTE,
+		.reply_timeout_usec = USEC_PER_MINUTE,
+		.login_timeout_usec = USEC_PER_MINUTE,
+		.visit_timeout_usec = USEC_PER_HOUR,
+		.stop_timeout_usec = 20 * USEC_PER_SEC,
+		.batch_messages = dice_between(1, 5),
+		.batch_bytes = dice_percent(80) ? 1 << 20 : 200,
+		.batch_time_usec = USEC_PER_SEC,
+		.batch_pause_usec = 200 * USEC_PER_MSEC,
+	};
+}
+
+static void begin(struct history *h)
+{
+	bool has_maildir = dice_percent(85);
+
+	draw_nature(h);
+	draw_account(&h->account);
+	h->account.create = !has_maildir;
+	calls_set_plain_rename(dice_percent(10));
+	maildir_model_make(has_maildir);
+	trace("the account %s, batches of %u",
+	      h->account.keep == KEEP_FOREVER ? "keeps" : "deletes",
+	      h->account.batch_messages);
+}
+
+/* ---- one visit ---- */
+
+static int open_store(const struct account *account, struct journal **journal,
+		      struct maildir *maildir, struct error *err)
+{
+	const struct journal_identity identity = {
+		.host = account->host,
+		.port = account->port,
+		.username = account->username,
+	};
+	struct maildir_options options = {
+		.path = account->maildir,
+		.create = account->create,
+	};
+
+	if (journal_open(account->state_dir, &identity, journal, err) < 0)
+		return -1;
+	options.tag = journal_tag(*journal);
+	return maildir_open(maildir, &options, err);
+}
+
+/* As worker.c does it. */
+static int make_visit(const struct account *account, struct report *report,
+		      struct error *err)
+{
+	_cleanup_journal_ struct journal *journal = NULL;
+	_cleanup_(maildir_done) struct maildir maildir = {
+		.dir_fd = -1, .tmp_fd = -1, .new_fd = -1, .cur_fd = -1
+	};
+	char password[] = "tanstaaf";
+	const struct secret secret = { .text = password, .len = 8 };
+	struct uplink uplink = { .fd = -1, .last_progress_usec = UINT64_MAX / 2 };
+	struct notes notes = { 0 };
+
+	if (open_store(account, &journal, &maildir, err) < 0)
+		return -1;
+
+	const struct session_job job = {
+		.account = account,
+		.secret = &secret,
+		.maildir = &maildir,
+		.journal = journal,
+		.uplink = &uplink,
+		.notes = &notes,
+		.stop_fd = -1,
+	};
+	return session_run(&job, report, err);
+}
+
+/* True when it did what it came for. */
+static bool visit(struct history *h)
+{
+	struct report report = { 0 };
+	struct error err = { 0 };
+
+	server.was_greeted = false;
+	if (make_visit(&h->account, &report, &err) < 0 && !world.is_dead)
+		trace("  the visit fails: %s", err.text);
+	if (calls_count_open() > 0)
+		violation("%u descriptors are left open", calls_count_open());
+	calls_close_all();
+	h->is_settled = !world.is_dead && err.kind != ERROR_LOCAL;
+	if (err.kind == ERROR_CONFIG && !world.is_dead)
+		violation("the account is stuck: %s", err.text);
+	return err.kind == ERROR_NONE;
+}
+
+/* ---- what goes wrong ---- */
+
+static uint64_t some_step(void)
+{
+	return world.n_steps + 1 + dice_below(1U << dice_between(2, 9));
+}
+
+static void draw_fault(struct fault *fault)
+{
+	static const struct fault kinds[] = {
+		{ .act = ACT_LOOK, .errnum = EIO },
+		{ .act = ACT_LOOK, .errnum = EMFILE },
+		{ .act = ACT_MAKE, .errnum = ENOSPC },
+		{ .act = ACT_WRITE, .errnum = EIO },
+		{ .act = ACT_WRITE, .errnum = ENOSPC },
+		{ .act = ACT_WRITE, .errnum = ENOSPC, .lasts = true },
+		{ .act = ACT_WRITE, .errnum = EDQUOT },
+		{ .act = ACT_SYNC, .errnum = EIO },
+		{ .act = ACT_SYNC, .errnum = EIO },
+		{ .act = ACT_MOVE, .errnum = EIO },
+		{ .act = ACT_REMOVE, .errnum = EIO },
+		{ .act = ACT_CLOSE, .errnum = EDQUOT },
+		{ .act = ACT_LINE, .errnum = ECONNRESET },
+	};
+
+	*fault = kinds[dice_below(ARRAY_SIZE(kinds))];
+	fault->at_step = some_step();
+}
+
+static void draw_mood(struct mood *mood)
+{
+	*mood = (struct mood){ .cut_in_after = UINT64_MAX,
+			       .cut_out_after = UINT64_MAX };
+	if (dice_percent(40))
+		mood->quit = (enum quit_mood)dice_below(QUIT_MOODS);
+	mood->is_in_use = dice_percent(3);
+	mood->is_refusing_uidl = server.nature.has_capa && dice_percent(3);
+	mood->lists_nothing = dice_percent(5);
+	mood->lists_less = dice_percent(5);
+	mood->refuses_percent = dice_percent(15) ? dice_below(60) : 0;
+	mood->is_ill = dice_percent(30);
+	mood->is_choppy = dice_percent(20);
+	if (dice_percent(15))
+		mood->cut_in_after = dice_below(1U << dice_between(3, 12));
+	if (dice_percent(15))
+		mood->cut_out_after = dice_below(1U << dice_between(3, 9));
+}
+
+static enum disaster draw_disaster(void)
+{
+	enum disaster disaster = DISASTER_NONE;
+
+	world.dies_at_step = 0;
+	if (dice_percent(70))
+		disaster = dice_percent(50) ? DISASTER_KILL
+					    : DISASTER_POWER_CUT;
+	if (disaster != DISASTER_NONE)
+		world.dies_at_step = some_step();
+	for (unsigned i = 0; i < FAULTS_MAX; i++) {
+		world.faults[i].at_step = 0;
+		if (dice_percent(15))
+			draw_fault(&world.faults[i]);
+	}
+	return disaster;
+}
+
+static void stormy_visit(struct history *h)
+{
+	enum disaster disaster = draw_disaster();
+
+	draw_mood(&server.mood);
+	world.pid++;
+	trace("a visit");
+	(void)visit(h);
+	if (!world.is_dead && disaster == DISASTER_KILL)
+		disaster = DISASTER_NONE;
+	world.is_dead = false;
+	if (disaster == DISASTER_POWER_CUT)
+		disk_power_cut();
+	promises_check();
+}
+
+/* ---- between visits ---- */
+
+static void others_take_mail(void)
+{
+	for (unsigned i = 0; i < server.n_letters; i++) {
+		struct letter *letter = &server.letters[i];
+
+		if (letter->leave != LEAVE_NOT || !dice_percent(30))
+			continue;
+		trace("server: message %u is deleted by the user",
+		      letter->content->id);
+		letter->leave = LEAVE_TAKEN;
+	}
+}
+
+static void time_passes(void)
+{
+	static const uint64_t some[] = { USEC_PER_SEC, USEC_PER_MINUTE,
+					 USEC_PER_HOUR, USEC_PER_DAY,
+					 40 * USEC_PER_DAY };
+
+	world_wait(some[dice_below(ARRAY_SIZE(some))]);
+	if (dice_once_in(20)) {
+		trace("the clock is set back");
+		world.realtime_usec -= dice_below(100) * USEC_PER_DAY;
+	}
+}
+
+static void meanwhile(struct history *h)
+{
+	for (unsigned n = dice_below(4); n > 0; n--)
+		(void)server_receive();
+	if (dice_percent(40))
+		maildir_model_read(h->is_settled, false);
+	if (dice_percent(5))
+		others_take_mail();
+	if ((h->gaps & GAP_RENUMBER) && dice_percent(20))
+		server_give_new_uids();
+	time_passes();
+}
+
+/* ---- the end ---- */
+
+static void calm_down(void)
+{
+	world.is_calm = true;
+	world.dies_at_step = 0;
+	memset(world.faults, 0, sizeof(world.faults));
+	server.mood = (struct mood){ .cut_in_after = UINT64_MAX,
+				     .cut_out_after = UINT64_MAX };
+}
+
+static void end_in_peace(struct history *h)
+{
+	calm_down();
+	for (unsigned i = 0; i < CALM_VISITS && !world.has_violation; i++) {
+		trace("a visit in peace");
+		world.pid++;
+		time_passes();
+		if (!visit(h))
+			violation("a visit fails that nothing disturbs");
+		promises_check();
+	}
+	promises_check_end(h->account.keep == KEEP_FOREVER);
+}
+
+void history_run(uint64_t seed, unsigned gaps, bool is_traced)
+{
+	struct history h = { .gaps = gaps, .is_settled = true };
+
+	world_begin(seed, is_traced);
+	sqlite3_randomness(0, NULL); /* asks the world's dice anew */
+	disk_begin();
+	server_begin();
+	promises_begin();
+	begin(&h);
+	for (unsigned n = dice_between(1, STORMY_VISITS_MAX);
+	     n > 0 && !world.has_violation; n--) {
+		meanwhile(&h);
+		stormy_visit(&h);
+	}
+	if (!world.has_violation)
+		end_in_peace(&h);
+	server_end();
+	disk_end();
+}
