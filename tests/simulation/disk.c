@@ -259,21 +259,41 @@ static void keep_made(struct disk_node *dir, const struct disk_deed *deed)
 		deed->move->is_kept = true;
 }
 
-/* The old name goes to the platter: so must the new one, wherever it is. */
-static void force_move(struct disk_move *move)
+/* Keeps the first deed that made something: of this move, or of this node. */
+static bool force_made(struct disk_node *dir, const struct disk_move *move,
+		       const struct disk_node *node)
 {
-	struct disk_node *dir = move->to_dir;
-
-	for (size_t i = 0; i < dir->n_deeds && !move->is_kept; i++) {
+	for (size_t i = 0; i < dir->n_deeds; i++) {
 		struct disk_deed *deed = &dir->deeds[i];
 
-		if (deed->move != move || deed->kind != DEED_MADE)
+		if (deed->kind != DEED_MADE ||
+		    (move ? deed->move != move : deed->node != node))
 			continue;
 		keep_made(dir, deed);
 		dir->n_deeds--;
 		memmove(deed, deed + 1,
 			(dir->n_deeds - i) * sizeof(*dir->deeds));
+		return true;
 	}
+	return false;
+}
+
+static void force_dir(struct disk_node *dir)
+{
+	for (struct disk_node *node = all_nodes; node; node = node->next)
+		if (node->is_dir && force_made(node, NULL, dir))
+			force_dir(node);
+}
+
+/*
+ * The old name goes to the platter: so must the new one, wherever it is, with
+ * the directories that it is in.
+ */
+static void force_move(struct disk_move *move)
+{
+	if (!move->is_kept)
+		(void)force_made(move->to_dir, move, NULL);
+	force_dir(move->to_dir);
 }
 
 static void sync_names(struct disk_node *dir)

@@ -140,17 +140,19 @@ static bool visit(struct history *h)
 {
 	struct report report = { 0 };
 	struct error err = { 0 };
+	int r;
 
-	server.was_greeted = false;
-	if (make_visit(&h->account, &report, &err) < 0 && !world.is_dead)
+	r = make_visit(&h->account, &report, &err);
+	if (r < 0 && !world.is_dead)
 		trace("  the visit fails: %s", err.text);
 	if (calls_count_open() > 0)
 		violation("%u descriptors are left open", calls_count_open());
 	calls_close_all();
-	h->is_settled = !world.is_dead && err.kind != ERROR_LOCAL;
-	if (err.kind == ERROR_CONFIG && !world.is_dead)
+	h->is_settled = !world.is_dead &&
+			(r == 0 || err.kind != ERROR_LOCAL);
+	if (r < 0 && err.kind == ERROR_CONFIG && !world.is_dead)
 		violation("the account is stuck: %s", err.text);
-	return err.kind == ERROR_NONE;
+	return r == 0;
 }
 
 /* ---- what goes wrong ---- */

@@ -88,16 +88,19 @@ unsigned maildir_model_count_tmp(void)
 
 /* ---- readers ---- */
 
+/* Made durably: what is moved there is lost with it otherwise. */
 static struct disk_node *subfolder(void)
 {
 	struct disk_node *maildir = maildir_node(false);
 	struct disk_node *folder = disk_child(maildir, ".Archive");
-	struct disk_node *part;
 
-	if (!folder)
+	if (!folder) {
 		folder = disk_make(maildir, ".Archive", true);
-	part = disk_child(folder, "cur");
-	return part ? part : disk_make(folder, "cur", true);
+		(void)disk_make(folder, "cur", true);
+		disk_sync(maildir);
+		disk_sync(folder);
+	}
+	return disk_child(folder, "cur");
 }
 
 static void move_with_flags(struct disk_node *from_dir, const char *name,

@@ -375,7 +375,6 @@ static void on_dele(const char *argument)
 
 static void on_quit(void)
 {
-	server.has_quit = true;
 	switch (server.mood.quit) {
 	case QUIT_LIES:
 		say("+OK");
@@ -436,7 +435,6 @@ void server_connect(void)
 {
 	server.is_connected = true;
 	server.is_logged_in = false;
-	server.has_quit = false;
 	server.in_len = 0;
 	server.out_len = 0;
 	server.n_in = 0;

@@ -88,8 +88,6 @@ struct server {
 	/* The session. */
 	bool is_connected;
 	bool is_logged_in;
-	bool has_quit;
-	bool was_greeted;
 	unsigned order[LETTERS_MAX]; /* number - 1 to letter */
 	unsigned n_listed;
 	char in[256];

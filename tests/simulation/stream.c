@@ -22,6 +22,7 @@ struct stream {
 	size_t queue_cap;
 	bool is_broken;
 	bool was_shut;
+	bool said_quit;
 };
 
 static int dead(struct error *err)
@@ -56,7 +57,7 @@ int stream_new(int fd, const struct stream_options *options,
 /* Promise 3: what got a greeting ends with QUIT or with an end. */
 static void check_goodbye(const struct stream *stream)
 {
-	if (world.is_dead || server.has_quit || stream->was_shut ||
+	if (world.is_dead || stream->said_quit || stream->was_shut ||
 	    stream->is_broken || stream->taken == 0)
 		return;
 	violation("the visit left without QUIT");
@@ -225,6 +226,8 @@ int stream_queue(struct stream *stream, const char *data, size_t len,
 	}
 	memcpy(stream->queue + stream->queue_len, data, len);
 	stream->queue_len += len;
+	stream->said_quit = stream->said_quit ||
+			    (len == 4 && memcmp(data, "QUIT", 4) == 0);
 	return 0;
 }
 
