@@ -56,6 +56,49 @@ mailhaul_weakened_LDADD = \
 	libmailhaul.a \
 	$(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(SYSTEMD_LIBS) $(SQLITE_LIBS)
 
+# Histories in a model world: its disk and its server stand below the real code.
+simulation_sources = \
+	tests/simulation/calls.c \
+	tests/simulation/calls.h \
+	tests/simulation/disk.c \
+	tests/simulation/disk.h \
+	tests/simulation/history.c \
+	tests/simulation/history.h \
+	tests/simulation/mailstore.c \
+	tests/simulation/mailstore.h \
+	tests/simulation/promises.c \
+	tests/simulation/promises.h \
+	tests/simulation/server.c \
+	tests/simulation/server.h \
+	tests/simulation/simulate.c \
+	tests/simulation/stream.c \
+	tests/simulation/vfs.c \
+	tests/simulation/vfs.h \
+	tests/simulation/world.c \
+	tests/simulation/world.h
+simulation_wraps = \
+	-Wl,--wrap=open,--wrap=openat,--wrap=close,--wrap=fcntl \
+	-Wl,--wrap=fstat,--wrap=fstatat,--wrap=faccessat \
+	-Wl,--wrap=fsync,--wrap=ftruncate,--wrap=sync_file_range \
+	-Wl,--wrap=write,--wrap=pwrite,--wrap=mkdir,--wrap=mkdirat \
+	-Wl,--wrap=linkat,--wrap=unlinkat,--wrap=renameat2 \
+	-Wl,--wrap=fdopendir,--wrap=readdir,--wrap=closedir,--wrap=dirfd \
+	-Wl,--wrap=gethostname,--wrap=getpid,--wrap=getrandom \
+	-Wl,--wrap=clock_gettime
+check_PROGRAMS += \
+	tests/simulation/simulate \
+	tests/simulation/simulate-weakened
+tests_simulation_simulate_SOURCES = $(simulation_sources)
+tests_simulation_simulate_LDFLAGS = $(AM_LDFLAGS) $(simulation_wraps)
+tests_simulation_simulate_LDADD = libmailhaul.a $(OPENSSL_LIBS) $(SQLITE_LIBS)
+tests_simulation_simulate_weakened_CPPFLAGS = $(AM_CPPFLAGS) -DWEAKENED
+tests_simulation_simulate_weakened_SOURCES = \
+	$(simulation_sources) $(weakened_sources)
+tests_simulation_simulate_weakened_LDFLAGS = \
+	$(AM_LDFLAGS) $(simulation_wraps)
+tests_simulation_simulate_weakened_LDADD = \
+	libmailhaul.a $(OPENSSL_LIBS) $(SQLITE_LIBS)
+
 unit_tests = \
 	tests/unit/test-account \
 	tests/unit/test-config \
@@ -126,6 +169,7 @@ system_tests = \
 	tests/system/error-sweep \
 	tests/system/power-cut \
 	tests/system/broken-lines \
+	tests/system/simulation \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \
@@ -158,6 +202,14 @@ fuzzers: $(fuzzers)
 # What a change to the code can break, in half the time.
 check-quick:
 	$(MAKE) check TESTS="$(unit_tests) $(fuzz_tests) $(property_tests) tests/system/scenarios"
+
+# A million histories; on two processors a quarter of an hour or so.
+SOAK_HISTORIES = 1000000
+SOAK_FROM = 1
+soak: tests/simulation/simulate$(EXEEXT)
+	tests/simulation/simulate$(EXEEXT) --jobs "$$(nproc)" \
+		--histories $(SOAK_HISTORIES) --from $(SOAK_FROM)
+.PHONY: check-quick fuzzers soak
 
 # Every power cut of everything, of which "make check" takes a sample.
 power-cut: mailhaul$(EXEEXT) mailhaul-weakened$(EXEEXT) pop3-player$(EXEEXT)

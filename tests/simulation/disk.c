@@ -348,9 +348,9 @@ static struct disk_change *add_change(struct disk_node *file)
 {
 	if (file->n_changes == file->cap_changes) {
 		file->cap_changes = MAX(file->cap_changes * 2, (size_t)8);
-		file->changes = must(reallocarray(file->changes,
-						  file->cap_changes,
-						  sizeof(*file->changes)));
+		file->changes =
+			must(reallocarray(file->changes, file->cap_changes,
+					  sizeof(*file->changes)));
 	}
 	return &file->changes[file->n_changes++];
 }

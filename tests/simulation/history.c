@@ -13,14 +13,14 @@
 #include "disk.h"
 #include "journal.h"
 #include "maildir.h"
-#include "maildir_model.h"
+#include "mailstore.h"
 #include "promises.h"
 #include "server.h"
 #include "session.h"
 #include "world.h"
 
 #define STORMY_VISITS_MAX 4
-#define CALM_VISITS	  2
+#define CALM_VISITS       2
 
 struct history {
 	unsigned gaps;
@@ -48,8 +48,8 @@ static void draw_nature(const struct history *h)
 static void draw_account(struct account *account)
 {
 	static char host[] = "pop.example", username[] = "mrose";
-	static char maildir[] = MAILDIR_MODEL_PATH;
-	static char state_dir[] = MAILDIR_MODEL_STATE;
+	static char maildir[] = MAILSTORE_PATH;
+	static char state_dir[] = MAILSTORE_STATE;
 
 	*account = (struct account){
 		.host = host,
@@ -80,7 +80,7 @@ static void begin(struct history *h)
 	draw_account(&h->account);
 	h->account.create = !has_maildir;
 	calls_set_plain_rename(dice_percent(10));
-	maildir_model_make(has_maildir);
+	mailstore_make(has_maildir);
 	trace("the account %s, batches of %u",
 	      h->account.keep == KEEP_FOREVER ? "keeps" : "deletes",
 	      h->account.batch_messages);
@@ -117,7 +117,8 @@ static int make_visit(const struct account *account, struct report *report,
 	};
 	char password[] = "tanstaaf";
 	const struct secret secret = { .text = password, .len = 8 };
-	struct uplink uplink = { .fd = -1, .last_progress_usec = UINT64_MAX / 2 };
+	struct uplink uplink = { .fd = -1,
+				 .last_progress_usec = UINT64_MAX / 2 };
 	struct notes notes = { 0 };
 
 	if (open_store(account, &journal, &maildir, err) < 0)
@@ -148,8 +149,7 @@ static bool visit(struct history *h)
 	if (calls_count_open() > 0)
 		violation("%u descriptors are left open", calls_count_open());
 	calls_close_all();
-	h->is_settled = !world.is_dead &&
-			(r == 0 || err.kind != ERROR_LOCAL);
+	h->is_settled = !world.is_dead && (r == 0 || err.kind != ERROR_LOCAL);
 	if (r < 0 && err.kind == ERROR_CONFIG && !world.is_dead)
 		violation("the account is stuck: %s", err.text);
 	return r == 0;
@@ -270,7 +270,7 @@ static void meanwhile(struct history *h)
 	for (unsigned n = dice_below(4); n > 0; n--)
 		(void)server_receive();
 	if (dice_percent(40))
-		maildir_model_read(h->is_settled, false);
+		mailstore_read(h->is_settled, false);
 	if (dice_percent(5))
 		others_take_mail();
 	if ((h->gaps & GAP_RENUMBER) && dice_percent(20))

@@ -12,9 +12,9 @@
  * the others are drawn, in history.c.
  */
 enum gap {
-	GAP_REUSE = 1,	   /* a UID is reused at once, for a message as long */
-	GAP_NO_UIDL = 2,   /* a server without UIDL */
-	GAP_RENUMBER = 4,  /* all UIDs change between two visits */
+	GAP_REUSE = 1,    /* a UID is reused at once, for a message as long */
+	GAP_NO_UIDL = 2,  /* a server without UIDL */
+	GAP_RENUMBER = 4, /* all UIDs change between two visits */
 };
 
 /* Runs the history of this seed. world.has_violation tells how it went. */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "disk.h"
-#include "maildir_model.h"
+#include "mailstore.h"
 #include "world.h"
 
 #define BASES_MAX 512
@@ -88,8 +88,8 @@ static void look_at(const char *folder, const struct disk_name *name,
 		    void *userdata)
 {
 	const struct look *look = userdata;
-	const struct disk_image *image =
-		look->is_platter ? &name->node->kept : &name->node->now;
+	const struct disk_image *image = look->is_platter ? &name->node->kept
+							  : &name->node->now;
 	unsigned content = content_of(image->bytes, image->len);
 
 	if (content != 0)
@@ -107,7 +107,7 @@ static void collect(struct copies *copies, bool is_platter, bool is_strict)
 			     .is_strict = is_strict };
 
 	copies->n = 0;
-	maildir_model_walk(is_platter, look_at, &look);
+	mailstore_walk(is_platter, look_at, &look);
 }
 
 /* In the Maildir, or once there and then removed by a reader. */
@@ -135,7 +135,7 @@ static unsigned count_early(unsigned content)
 
 struct tally {
 	unsigned letters; /* that ever were on the server */
-	unsigned gone;	  /* by our DELE */
+	unsigned gone;    /* by our DELE */
 	unsigned here;
 	bool is_inexact; /* copies that nobody could tell apart */
 };
@@ -181,8 +181,8 @@ void promises_note_gone(const struct letter *letter)
 	(void)letter; /* its leave says so; promises_check looks */
 }
 
-void promises_note_removed(const char *file_name, const char *bytes,
-			   size_t len, bool is_early)
+void promises_note_removed(const char *file_name, const char *bytes, size_t len,
+			   bool is_early)
 {
 	add_copy(&removed, file_name, content_of(bytes, len), is_early);
 }
@@ -217,9 +217,8 @@ void promises_check_end(bool keeps_mail)
 	static struct copies there;
 
 	promises_check();
-	if (maildir_model_count_tmp() > 0)
-		violation("%u files are left in tmp/",
-			  maildir_model_count_tmp());
+	if (mailstore_count_tmp() > 0)
+		violation("%u files are left in tmp/", mailstore_count_tmp());
 	collect(&there, false, true);
 	for (unsigned i = 1; i <= server.n_contents; i++) {
 		struct tally tally = tally_of(i);

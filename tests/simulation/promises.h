@@ -23,8 +23,8 @@ void promises_note_gone(const struct letter *letter);
  * A reader removes a file from the Maildir. early: between a visit that failed
  * and the recovery, the one window that the README admits.
  */
-void promises_note_removed(const char *file_name, const char *bytes,
-			   size_t len, bool is_early);
+void promises_note_removed(const char *file_name, const char *bytes, size_t len,
+			   bool is_early);
 
 /* At any time between visits. */
 void promises_check(void);

@@ -66,8 +66,8 @@ static void add_line(struct text *text)
 		unsigned c = dice_once_in(20) ? dice_below(256)
 					      : dice_between(32, 126);
 
-		text->bytes[text->len++] = (char)(c == '\n' || c == '\r' ? 0
-									 : c);
+		text->bytes[text->len++] =
+			(char)(c == '\n' || c == '\r' ? 0 : c);
 	}
 	if (dice_once_in(30))
 		text_add(text, "\rx");

@@ -9,7 +9,7 @@
 
 #include "base.h"
 
-#define LETTERS_MAX 64
+#define LETTERS_MAX  64
 #define CONTENTS_MAX 64
 
 /* What a message says, as stored and as sent. */
@@ -55,11 +55,11 @@ struct nature {
 
 enum quit_mood {
 	QUIT_WELL = 0,
-	QUIT_LIES,	  /* +OK, and nothing is deleted */
-	QUIT_PARTLY,	  /* -ERR, some are deleted */
-	QUIT_REFUSED,	  /* -ERR, none is */
+	QUIT_LIES,        /* +OK, and nothing is deleted */
+	QUIT_PARTLY,      /* -ERR, some are deleted */
+	QUIT_REFUSED,     /* -ERR, none is */
 	QUIT_SILENT_DONE, /* deletes, and hangs up */
-	QUIT_SILENT,	  /* hangs up */
+	QUIT_SILENT,      /* hangs up */
 	QUIT_MOODS,
 };
 
@@ -68,12 +68,12 @@ struct mood {
 	bool is_in_use;
 	bool is_refusing_uidl;
 	bool lists_nothing;
-	bool lists_less;	  /* some UIDs are missing */
+	bool lists_less;          /* some UIDs are missing */
 	unsigned refuses_percent; /* of RETR and DELE */
-	bool is_ill;		  /* dots are not stuffed */
-	uint64_t cut_out_after;	  /* bytes from us that arrive */
-	uint64_t cut_in_after;	  /* bytes from it that arrive */
-	bool is_choppy;		  /* its bytes come in small pieces */
+	bool is_ill;              /* dots are not stuffed */
+	uint64_t cut_out_after;   /* bytes from us that arrive */
+	uint64_t cut_in_after;    /* bytes from it that arrive */
+	bool is_choppy;           /* its bytes come in small pieces */
 };
 
 struct server {

@@ -124,7 +124,8 @@ static void run_share(const struct options *options, unsigned job, int fd)
 }
 
 /* Returns how many were found. */
-static unsigned gather(const struct options *options, int fd, unsigned *ret_done)
+static unsigned gather(const struct options *options, int fd,
+		       unsigned *ret_done)
 {
 	struct finding finding;
 	unsigned n_found = 0;

@@ -111,8 +111,8 @@ const char *stream_tls_description(const struct stream *stream)
 /* How many bytes of what the server said can still come. */
 static size_t left_to_show(const struct stream *s)
 {
-	size_t end = (size_t)MIN((uint64_t)server.out_len,
-				 server.mood.cut_in_after);
+	size_t end =
+		(size_t)MIN((uint64_t)server.out_len, server.mood.cut_in_after);
 
 	return end > s->shown ? end - s->shown : 0;
 }
@@ -158,8 +158,7 @@ int stream_wait(struct stream *stream, uint64_t timeout_usec, struct error *err)
 		return 1;
 	if (left_to_show(stream) == 0 && is_cut(stream))
 		return 1;
-	if (left_to_show(stream) == 0 ||
-	    (!world.is_calm && dice_once_in(4))) {
+	if (left_to_show(stream) == 0 || (!world.is_calm && dice_once_in(4))) {
 		world_wait(timeout_usec);
 		return 0;
 	}

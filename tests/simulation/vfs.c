@@ -21,7 +21,7 @@ struct file {
 	sqlite3_file base;
 	struct disk_node *node;
 	struct disk_node *new_in; /* synced with the file's first sync */
-	char name;		  /* for the trace */
+	char name;                /* for the trace */
 };
 
 static struct disk_node *node_of(sqlite3_file *file)

@@ -20,8 +20,8 @@ void world_begin(uint64_t seed, bool is_traced)
 	/* Neighbouring seeds shall not begin alike. */
 	(void)dice();
 	world.dice ^= dice();
-	world.realtime_usec = UINT64_C(1790000000) * USEC_PER_SEC +
-			      dice_below(1000000000);
+	world.realtime_usec =
+		UINT64_C(1790000000) * USEC_PER_SEC + dice_below(1000000000);
 	world.monotonic_usec = dice_below(1000000000);
 }
 

@@ -14,7 +14,7 @@
 
 enum disaster {
 	DISASTER_NONE = 0,
-	DISASTER_KILL,	    /* nothing that was written is forgotten */
+	DISASTER_KILL,      /* nothing that was written is forgotten */
 	DISASTER_POWER_CUT, /* what was not synced may be */
 };
 
@@ -31,13 +31,14 @@ enum act {
 };
 
 struct fault {
-	uint64_t at_step; /* from this step on, at the first act that fits; 0: never */
+	uint64_t
+		at_step; /* from this step on, at the first act that fits; 0: never */
 	enum act act;
 	int errnum;
 	bool lasts; /* until the visit ends */
 };
 
-#define FAULTS_MAX 2
+#define FAULTS_MAX  2
 #define TROUBLE_MAX 512
 
 struct world {
@@ -63,7 +64,7 @@ void world_begin(uint64_t seed, bool is_traced);
 
 /* Chance. */
 uint64_t dice(void);
-unsigned dice_below(unsigned n);	  /* 0..n-1; n > 0 */
+unsigned dice_below(unsigned n);                   /* 0..n-1; n > 0 */
 unsigned dice_between(unsigned from, unsigned to); /* both included */
 bool dice_percent(unsigned percent);
 bool dice_once_in(unsigned n);

@@ -1,9 +1,9 @@
 /*
- * maildir_model.c - the Maildir as others see it: its layout, and its readers.
+ * mailstore.c - the Maildir as others see it: its layout, and its readers.
  *
  * Readers do not sync, except sometimes.
  */
-#include "maildir_model.h"
+#include "mailstore.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "promises.h"
 #include "world.h"
 
-void maildir_model_make(bool has_maildir)
+void mailstore_make(bool has_maildir)
 {
 	struct disk_node *sim = disk_make(disk_root(), "sim", true);
 	struct disk_node *home = disk_make(sim, "home", true);
@@ -43,7 +43,7 @@ static const struct disk_names *names_of(const struct disk_node *dir,
 }
 
 static void walk_folder(const char *folder, const struct disk_node *dir,
-			bool is_platter, maildir_model_visitor *visitor,
+			bool is_platter, mailstore_visitor *visitor,
 			void *userdata)
 {
 	const struct disk_names *names = names_of(dir, is_platter);
@@ -54,7 +54,7 @@ static void walk_folder(const char *folder, const struct disk_node *dir,
 }
 
 static void walk_parts(const struct disk_node *dir, bool is_platter,
-		       maildir_model_visitor *visitor, void *userdata)
+		       mailstore_visitor *visitor, void *userdata)
 {
 	const struct disk_names *names = names_of(dir, is_platter);
 
@@ -69,8 +69,7 @@ static void walk_parts(const struct disk_node *dir, bool is_platter,
 	}
 }
 
-void maildir_model_walk(bool is_platter, maildir_model_visitor *visitor,
-			void *userdata)
+void mailstore_walk(bool is_platter, mailstore_visitor *visitor, void *userdata)
 {
 	const struct disk_node *maildir = maildir_node(is_platter);
 
@@ -78,10 +77,10 @@ void maildir_model_walk(bool is_platter, maildir_model_visitor *visitor,
 		walk_parts(maildir, is_platter, visitor, userdata);
 }
 
-unsigned maildir_model_count_tmp(void)
+unsigned mailstore_count_tmp(void)
 {
 	const struct disk_node *tmp =
-		disk_find(disk_root(), MAILDIR_MODEL_PATH "/tmp");
+		disk_find(disk_root(), MAILSTORE_PATH "/tmp");
 
 	return tmp ? (unsigned)tmp->names_now.n : 0;
 }
@@ -157,7 +156,7 @@ static void read_folder(struct disk_node *dir, bool may_remove, bool is_early)
 		disk_sync(dir);
 }
 
-void maildir_model_read(bool may_remove, bool is_early)
+void mailstore_read(bool may_remove, bool is_early)
 {
 	struct disk_node *maildir = maildir_node(false);
 
