@@ -272,6 +272,7 @@ void vfs_install(void)
 	/* One thread, and nobody asks for statistics. */
 	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	(void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 1200, 400);
 	if (sqlite3_vfs_register(&vfs, 1) != SQLITE_OK)
 		abort();
 }
