@@ -78,7 +78,7 @@ simulation_sources = \
 	tests/simulation/world.h
 simulation_wraps = \
 	-Wl,--wrap=open,--wrap=openat,--wrap=close,--wrap=fcntl \
-	-Wl,--wrap=fstat,--wrap=fstatat,--wrap=faccessat \
+	-Wl,--wrap=fstat,--wrap=fstatat,--wrap=fstatvfs,--wrap=faccessat \
 	-Wl,--wrap=fsync,--wrap=ftruncate,--wrap=sync_file_range \
 	-Wl,--wrap=write,--wrap=pwrite,--wrap=mkdir,--wrap=mkdirat \
 	-Wl,--wrap=linkat,--wrap=unlinkat,--wrap=renameat2 \

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "disk.h"
 #include "world.h"
@@ -34,6 +35,7 @@ int __wrap_close(int fd);
 int __wrap_fcntl(int fd, int cmd, ...);
 int __wrap_fstat(int fd, struct stat *ret);
 int __wrap_fstatat(int dir_fd, const char *path, struct stat *ret, int flags);
+int __wrap_fstatvfs(int fd, struct statvfs *ret);
 int __wrap_faccessat(int dir_fd, const char *path, int mode, int flags);
 int __wrap_fsync(int fd);
 int __wrap_ftruncate(int fd, off_t len);
@@ -239,6 +241,16 @@ int __wrap_fstatat(int dir_fd, const char *path, struct stat *ret, int flags)
 	if (!node)
 		return -1;
 	fill_stat(node, ret);
+	return 0;
+}
+
+int __wrap_fstatvfs(int fd, struct statvfs *ret)
+{
+	if (!node_of(fd))
+		return fail(EBADF);
+	if (step_fails(ACT_LOOK))
+		return -1;
+	*ret = (struct statvfs){ .f_frsize = 1, .f_bavail = world.free_bytes };
 	return 0;
 }
 

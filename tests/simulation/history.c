@@ -25,6 +25,7 @@
 struct history {
 	unsigned gaps;
 	struct account account;
+	bool has_faults; /* in this visit */
 	bool is_settled; /* the last visit ended well: nothing to recover */
 };
 
@@ -39,6 +40,8 @@ static void draw_nature(const struct history *h)
 	nature->has_uidl = !(h->gaps & GAP_NO_UIDL) || dice_percent(50);
 	nature->has_unique_uids = dice_percent(75);
 	nature->has_wrong_sizes = dice_percent(15);
+	nature->has_equal_sizes = dice_percent(20);
+	nature->has_copies = dice_percent(10);
 	nature->shuffles = dice_percent(15);
 	if (dice_percent(15))
 		nature->dele_when = dice_percent(50) ? DELE_AT_ONCE
@@ -79,6 +82,8 @@ static void begin(struct history *h)
 	draw_nature(h);
 	draw_account(&h->account);
 	h->account.create = !has_maildir;
+	if (!server.nature.has_uidl)
+		h->account.keep = KEEP_DELETE; /* the other is refused */
 	calls_set_plain_rename(dice_percent(10));
 	mailstore_make(has_maildir);
 	trace("the account %s, batches of %u",
@@ -152,6 +157,9 @@ static bool visit(struct history *h)
 	h->is_settled = !world.is_dead && (r == 0 || err.kind != ERROR_LOCAL);
 	if (r < 0 && err.kind == ERROR_CONFIG && !world.is_dead)
 		violation("the account is stuck: %s", err.text);
+	if (r == 0 && !world.is_dead && !h->has_faults)
+		server_note_departures(server.mood.cut_in_after == UINT64_MAX &&
+				       server.mood.cut_out_after == UINT64_MAX);
 	return r == 0;
 }
 
@@ -203,7 +211,7 @@ static void draw_mood(struct mood *mood)
 		mood->cut_out_after = dice_below(1U << dice_between(3, 9));
 }
 
-static enum disaster draw_disaster(void)
+static enum disaster draw_disaster(struct history *h)
 {
 	enum disaster disaster = DISASTER_NONE;
 
@@ -213,17 +221,22 @@ static enum disaster draw_disaster(void)
 					    : DISASTER_POWER_CUT;
 	if (disaster != DISASTER_NONE)
 		world.dies_at_step = some_step();
+	h->has_faults = false;
 	for (unsigned i = 0; i < FAULTS_MAX; i++) {
 		world.faults[i].at_step = 0;
-		if (dice_percent(15))
-			draw_fault(&world.faults[i]);
+		if (!dice_percent(15))
+			continue;
+		draw_fault(&world.faults[i]);
+		h->has_faults = true;
 	}
+	world.free_bytes = dice_percent(5) ? (1 << 20) + dice_below(300)
+					   : UINT32_MAX;
 	return disaster;
 }
 
 static void stormy_visit(struct history *h)
 {
-	enum disaster disaster = draw_disaster();
+	enum disaster disaster = draw_disaster(h);
 
 	draw_mood(&server.mood);
 	world.pid++;
@@ -232,8 +245,10 @@ static void stormy_visit(struct history *h)
 	if (!world.is_dead && disaster == DISASTER_KILL)
 		disaster = DISASTER_NONE;
 	world.is_dead = false;
-	if (disaster == DISASTER_POWER_CUT)
+	if (disaster == DISASTER_POWER_CUT) {
 		disk_power_cut();
+		server_forget_departures();
+	}
 	promises_check();
 }
 
@@ -280,18 +295,20 @@ static void meanwhile(struct history *h)
 
 /* ---- the end ---- */
 
-static void calm_down(void)
+static void calm_down(struct history *h)
 {
 	world.is_calm = true;
 	world.dies_at_step = 0;
 	memset(world.faults, 0, sizeof(world.faults));
+	world.free_bytes = UINT32_MAX;
+	h->has_faults = false;
 	server.mood = (struct mood){ .cut_in_after = UINT64_MAX,
 				     .cut_out_after = UINT64_MAX };
 }
 
 static void end_in_peace(struct history *h)
 {
-	calm_down();
+	calm_down(h);
 	for (unsigned i = 0; i < CALM_VISITS && !world.has_violation; i++) {
 		trace("a visit in peace");
 		world.pid++;

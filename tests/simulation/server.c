@@ -85,6 +85,31 @@ static void make_file(struct content *content)
 			content->file[content->file_len++] = content->wire[i];
 }
 
+/* All the same length, but not the same. */
+static void add_padding(struct text *text)
+{
+	while (text->len < 98)
+		text_add(text, "%c", (char)dice_between('a', 'z'));
+	text_add(text, "\r\n");
+}
+
+static void add_body(struct text *text, struct content *content)
+{
+	if (server.nature.has_equal_sizes) {
+		add_padding(text);
+		return;
+	}
+	for (unsigned n = dice_below(6); n > 0; n--)
+		add_line(text);
+	if (!dice_once_in(16))
+		return;
+	content->is_unstuffed = true;
+	text_add(text, ".\r\n");
+	for (unsigned n = dice_below(24); n > 0; n--)
+		text_add(text, "+OK 1 message\r\n");
+	add_line(text);
+}
+
 static struct content *content_new(void)
 {
 	struct content *content = &server.contents[server.n_contents];
@@ -92,15 +117,7 @@ static struct content *content_new(void)
 
 	content->id = ++server.n_contents;
 	text_add(&text, "Subject: %u\r\n\r\n", content->id);
-	for (unsigned n = dice_below(6); n > 0; n--)
-		add_line(&text);
-	if (dice_once_in(16)) {
-		content->is_unstuffed = true;
-		text_add(&text, ".\r\n");
-		for (unsigned n = dice_below(24); n > 0; n--)
-			text_add(&text, "+OK 1 message\r\n");
-		add_line(&text);
-	}
+	add_body(&text, content);
 	content->wire = malloc(text.len + 1);
 	if (!content->wire)
 		abort();
@@ -135,27 +152,59 @@ static void give_uid(struct letter *letter)
 		       server.next_uid++);
 }
 
+/* No message that this one could be taken for: same UID, same size. */
+static bool is_free(const char *uid, const struct letter *letter)
+{
+	for (unsigned i = 0; i < server.n_letters; i++) {
+		const struct letter *other = &server.letters[i];
+
+		if (strcmp(other->uid, uid) == 0 &&
+		    other->list_size == letter->list_size &&
+		    (other->leave == LEAVE_NOT ||
+		     other->departure == DEPARTURE_UNKNOWN))
+			return false;
+	}
+	return true;
+}
+
 /*
- * A UID that another message has or had. One that was listed with the same
- * size and may still be known as delivered is a gap of its own: see history.c.
+ * A UID that another message has or had. Where nothing that mailhaul could see
+ * tells them apart, it is not given: no client could do better.
  */
 static bool share_uid(struct letter *letter)
 {
-	unsigned self = (unsigned)(letter - server.letters);
 	const struct letter *other;
 
-	if (self == 0)
+	if (server.n_letters == 0)
 		return false;
-	other = &server.letters[dice_below(self)];
-	for (unsigned i = 0; i < self; i++) {
-		const struct letter *same = &server.letters[i];
-
-		if (strcmp(same->uid, other->uid) == 0 &&
-		    same->list_size == letter->list_size)
-			return false;
-	}
+	other = &server.letters[dice_below(server.n_letters)];
+	if (!is_free(other->uid, letter))
+		return false;
 	(void)memcpy(letter->uid, other->uid, sizeof(letter->uid));
 	return true;
+}
+
+static const struct content *choose_content(void)
+{
+	if (server.nature.has_copies && server.n_contents > 0 &&
+	    dice_percent(40))
+		return &server.contents[dice_below(server.n_contents)];
+	return content_new();
+}
+
+static void note_twins(const struct letter *letter)
+{
+	bool is_twin = false;
+
+	for (unsigned i = 0; i <= server.n_letters; i++) {
+		struct letter *other = &server.letters[i];
+
+		if (other == letter || other->content != letter->content)
+			continue;
+		other->is_twin = true;
+		is_twin = true;
+	}
+	server.letters[letter - server.letters].is_twin = is_twin;
 }
 
 struct letter *server_receive(void)
@@ -165,16 +214,42 @@ struct letter *server_receive(void)
 	if (server.n_letters == LETTERS_MAX ||
 	    server.n_contents == CONTENTS_MAX)
 		return NULL;
-	*letter = (struct letter){ .content = content_new() };
+	*letter = (struct letter){ .content = choose_content() };
 	letter->list_size = size_for_list(letter->content);
 	if (server.nature.has_unique_uids || !dice_percent(40) ||
 	    !share_uid(letter))
 		give_uid(letter);
+	note_twins(letter);
 	server.n_letters++;
-	trace("server: message %u arrives, uid %s, size %u%s",
+	trace("server: message %u arrives, uid %s, size %u%s%s",
 	      letter->content->id, letter->uid, letter->list_size,
-	      letter->content->is_unstuffed ? ", with a lone dot" : "");
+	      letter->content->is_unstuffed ? ", with a lone dot" : "",
+	      letter->is_twin ? ", a copy" : "");
 	return letter;
+}
+
+void server_note_departures(bool heard)
+{
+	bool is_told = heard && server.has_quit_well && !server.nature.has_lied;
+
+	for (unsigned i = 0; i < server.n_letters; i++) {
+		struct letter *letter = &server.letters[i];
+
+		if (letter->leave == LEAVE_NOT)
+			continue;
+		if (server.has_listed && !letter->is_listed)
+			letter->departure = DEPARTURE_SEEN;
+		else if (is_told && letter->leave == LEAVE_DELETED &&
+			 letter->departure == DEPARTURE_UNKNOWN)
+			letter->departure = DEPARTURE_TOLD;
+	}
+}
+
+void server_forget_departures(void)
+{
+	for (unsigned i = 0; i < server.n_letters; i++)
+		if (server.letters[i].departure == DEPARTURE_TOLD)
+			server.letters[i].departure = DEPARTURE_UNKNOWN;
 }
 
 void server_give_new_uids(void)
@@ -241,6 +316,7 @@ static void open_mailbox(void)
 
 	for (unsigned i = 0; i < server.n_letters; i++) {
 		server.letters[i].is_marked = false;
+		server.letters[i].is_listed = false;
 		if (server.letters[i].leave == LEAVE_NOT)
 			server.order[n++] = i;
 	}
@@ -254,6 +330,8 @@ static void open_mailbox(void)
 	}
 	if (server.mood.lists_nothing)
 		server.n_listed = 0;
+	for (unsigned i = 0; i < server.n_listed; i++)
+		server.letters[server.order[i]].is_listed = true;
 }
 
 static struct letter *letter_of(unsigned number)
@@ -319,6 +397,7 @@ static void on_uidl(void)
 		return;
 	}
 	say("+OK");
+	server.has_listed = !server.mood.lists_less;
 	for (unsigned n = 1; n <= server.n_listed; n++)
 		if (letter_of(n) &&
 		    !(server.mood.lists_less && dice_percent(30)))
@@ -377,6 +456,7 @@ static void on_quit(void)
 {
 	switch (server.mood.quit) {
 	case QUIT_LIES:
+		server.nature.has_lied = true;
 		say("+OK");
 		break;
 	case QUIT_PARTLY:
@@ -393,6 +473,7 @@ static void on_quit(void)
 		break;
 	default:
 		drop_marked(100);
+		server.has_quit_well = true;
 		say("+OK bye");
 		break;
 	}
@@ -435,6 +516,8 @@ void server_connect(void)
 {
 	server.is_connected = true;
 	server.is_logged_in = false;
+	server.has_listed = false;
+	server.has_quit_well = false;
 	server.in_len = 0;
 	server.out_len = 0;
 	server.n_in = 0;

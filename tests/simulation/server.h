@@ -28,12 +28,21 @@ enum leave {
 	LEAVE_TAKEN,   /* by the user, elsewhere */
 };
 
+/* What mailhaul can know of a message that left. */
+enum departure {
+	DEPARTURE_UNKNOWN = 0,
+	DEPARTURE_TOLD, /* +OK to QUIT; a power cut may take this away */
+	DEPARTURE_SEEN, /* it was not in a later listing */
+};
+
 struct letter {
 	const struct content *content;
 	char uid[80];
 	unsigned list_size;
 	enum leave leave;
+	enum departure departure;
 	bool is_marked; /* in this session */
+	bool is_listed; /* in this session */
 	bool is_twin;   /* another one has its UID and contents */
 };
 
@@ -49,7 +58,10 @@ struct nature {
 	bool has_uidl;
 	bool has_unique_uids;
 	bool has_wrong_sizes;
-	bool shuffles; /* numbers are new in each session */
+	bool has_equal_sizes;
+	bool has_copies; /* some messages are byte for byte the same */
+	bool has_lied;   /* its +OK to QUIT was false before */
+	bool shuffles;   /* numbers are new in each session */
 	enum dele_when dele_when;
 };
 
@@ -88,6 +100,8 @@ struct server {
 	/* The session. */
 	bool is_connected;
 	bool is_logged_in;
+	bool has_listed; /* all it has, and completely */
+	bool has_quit_well;
 	unsigned order[LETTERS_MAX]; /* number - 1 to letter */
 	unsigned n_listed;
 	char in[256];
@@ -107,6 +121,13 @@ void server_end(void); /* frees */
 /* A new message, by its nature; NULL when it holds enough. */
 struct letter *server_receive(void);
 void server_give_new_uids(void);
+
+/*
+ * A visit that nothing disturbed is over: mailhaul knows now what left.
+ * heard: the reply to QUIT has reached it.
+ */
+void server_note_departures(bool heard);
+void server_forget_departures(void); /* a power cut */
 
 void server_connect(void);
 void server_take(const char *data, size_t len);

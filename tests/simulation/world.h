@@ -52,6 +52,7 @@ struct world {
 	bool is_dead;
 	bool is_calm; /* no fault, no pause that matters */
 	struct fault faults[FAULTS_MAX];
+	uint64_t free_bytes; /* as the disk tells it */
 
 	bool is_traced;
 	bool has_violation;
