@@ -17,6 +17,7 @@
 #include <sys/statvfs.h>
 
 #include "disk.h"
+#include "mailstore.h"
 #include "world.h"
 
 #define FIRST_FD    100000
@@ -99,13 +100,16 @@ static struct disk_node *node_of(int fd)
 	return is_ours(fd) ? handle_of(fd)->node : NULL;
 }
 
-/* True when the call shall fail, with errno set. */
+/* True when the call shall fail, with errno set. Readers may come first. */
 static bool step_fails(enum act act)
 {
 	int errnum = world_step(act);
 
-	if (errnum == 0)
+	if (errnum == 0) {
+		if (world.has_readers && dice_once_in(40))
+			mailstore_read(false, false);
 		return false;
+	}
 	errno = errnum;
 	return true;
 }

@@ -31,13 +31,13 @@ struct history {
 
 /* ---- who takes part ---- */
 
-static void draw_nature(const struct history *h)
+static void draw_nature(void)
 {
 	struct nature *nature = &server.nature;
 
 	nature->has_capa = dice_percent(90);
 	nature->has_pipelining = nature->has_capa && dice_percent(75);
-	nature->has_uidl = !(h->gaps & GAP_NO_UIDL) || dice_percent(50);
+	nature->has_uidl = dice_percent(80);
 	nature->has_unique_uids = dice_percent(75);
 	nature->has_wrong_sizes = dice_percent(15);
 	nature->has_equal_sizes = dice_percent(20);
@@ -79,7 +79,7 @@ static void begin(struct history *h)
 {
 	bool has_maildir = dice_percent(85);
 
-	draw_nature(h);
+	draw_nature();
 	draw_account(&h->account);
 	h->account.create = !has_maildir;
 	if (!server.nature.has_uidl)
@@ -148,6 +148,7 @@ static bool visit(struct history *h)
 	struct error err = { 0 };
 	int r;
 
+	server.is_to_keep = h->account.keep == KEEP_FOREVER;
 	r = make_visit(&h->account, &report, &err);
 	if (r < 0 && !world.is_dead)
 		trace("  the visit fails: %s", err.text);
@@ -205,6 +206,8 @@ static void draw_mood(struct mood *mood)
 	mood->refuses_percent = dice_percent(15) ? dice_below(60) : 0;
 	mood->is_ill = dice_percent(30);
 	mood->is_choppy = dice_percent(20);
+	if (dice_percent(5))
+		world.stops_at_step = some_step();
 	if (dice_percent(15))
 		mood->cut_in_after = dice_below(1U << dice_between(3, 12));
 	if (dice_percent(15))
@@ -216,6 +219,7 @@ static enum disaster draw_disaster(struct history *h)
 	enum disaster disaster = DISASTER_NONE;
 
 	world.dies_at_step = 0;
+	world.stops_at_step = 0;
 	if (dice_percent(70))
 		disaster = dice_percent(50) ? DISASTER_KILL
 					    : DISASTER_POWER_CUT;
@@ -229,9 +233,18 @@ static enum disaster draw_disaster(struct history *h)
 		draw_fault(&world.faults[i]);
 		h->has_faults = true;
 	}
+	world.has_readers = dice_percent(15);
 	world.free_bytes = dice_percent(5) ? (1 << 20) + dice_below(300)
 					   : UINT32_MAX;
 	return disaster;
+}
+
+static void cut_power(const struct history *h)
+{
+	if (server_has_doubtful_uid() && !(h->gaps & GAP_REUSE))
+		return;
+	disk_power_cut();
+	server_forget_departures();
 }
 
 static void stormy_visit(struct history *h)
@@ -242,13 +255,10 @@ static void stormy_visit(struct history *h)
 	world.pid++;
 	trace("a visit");
 	(void)visit(h);
-	if (!world.is_dead && disaster == DISASTER_KILL)
-		disaster = DISASTER_NONE;
 	world.is_dead = false;
-	if (disaster == DISASTER_POWER_CUT) {
-		disk_power_cut();
-		server_forget_departures();
-	}
+	world.has_readers = false;
+	if (disaster == DISASTER_POWER_CUT)
+		cut_power(h);
 	promises_check();
 }
 
@@ -280,16 +290,28 @@ static void time_passes(void)
 	}
 }
 
+static void edit_account(struct account *account)
+{
+	account->keep = account->keep == KEEP_DELETE ? KEEP_FOREVER
+						     : KEEP_DELETE;
+	trace("the account now %s",
+	      account->keep == KEEP_FOREVER ? "keeps" : "deletes");
+}
+
 static void meanwhile(struct history *h)
 {
 	for (unsigned n = dice_below(4); n > 0; n--)
 		(void)server_receive();
 	if (dice_percent(40))
-		mailstore_read(h->is_settled, false);
+		mailstore_read(h->is_settled || dice_percent(10),
+			       !h->is_settled);
 	if (dice_percent(5))
 		others_take_mail();
-	if ((h->gaps & GAP_RENUMBER) && dice_percent(20))
+	if (server.nature.has_uidl && dice_percent(5) &&
+	    (!server.nature.has_lied || (h->gaps & GAP_LIES_AND_RENUMBERS)))
 		server_give_new_uids();
+	if (server.nature.has_uidl && dice_percent(3))
+		edit_account(&h->account);
 	time_passes();
 }
 
@@ -299,6 +321,7 @@ static void calm_down(struct history *h)
 {
 	world.is_calm = true;
 	world.dies_at_step = 0;
+	world.stops_at_step = 0;
 	memset(world.faults, 0, sizeof(world.faults));
 	world.free_bytes = UINT32_MAX;
 	h->has_faults = false;

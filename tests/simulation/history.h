@@ -12,9 +12,17 @@
  * the others are drawn, in history.c.
  */
 enum gap {
-	GAP_REUSE = 1,    /* a UID is reused at once, for a message as long */
-	GAP_NO_UIDL = 2,  /* a server without UIDL */
-	GAP_RENUMBER = 4, /* all UIDs change between two visits */
+	/*
+	 * +OK to QUIT is recorded, but not synced: a power cut takes it away,
+	 * and a UID that was reused at once, for a message as long, gets DELE
+	 * without RETR.
+	 */
+	GAP_REUSE = 1,
+	/*
+	 * +OK to QUIT was false, and then all UIDs change: what was called
+	 * deleted comes again.
+	 */
+	GAP_LIES_AND_RENUMBERS = 2,
 };
 
 /* Runs the history of this seed. world.has_violation tells how it went. */

@@ -163,6 +163,9 @@ void promises_check_dele(const struct letter *letter)
 	struct tally tally = tally_of(letter->content->id);
 	unsigned needed = 1 + tally.gone;
 
+	if (server.is_to_keep)
+		violation("DELE of message %u, which was to be kept",
+			  letter->content->id);
 	for (unsigned i = 0; i < server.n_letters; i++)
 		needed += server.letters[i].content == letter->content &&
 			  server.letters[i].leave == LEAVE_NOT &&
@@ -176,9 +179,27 @@ void promises_check_dele(const struct letter *letter)
 			  letter->content->id);
 }
 
-void promises_note_gone(const struct letter *letter)
+void promises_check_retr(const struct letter *letter)
 {
-	(void)letter; /* its leave says so; promises_check looks */
+	const struct nature *nature = &server.nature;
+
+	if (letter->is_recorded && !letter->is_twin && !nature->has_confused &&
+	    nature->has_unique_uids && nature->has_uidl)
+		violation("message %u is fetched again", letter->content->id);
+}
+
+void promises_note_recorded(void)
+{
+	static struct copies there;
+
+	collect(&there, false, false);
+	for (unsigned i = 0; i < server.n_letters; i++) {
+		struct letter *letter = &server.letters[i];
+
+		letter->is_recorded =
+			letter->is_recorded ||
+			count_copies(&there, letter->content->id) > 0;
+	}
 }
 
 void promises_note_removed(const char *file_name, const char *bytes, size_t len,

@@ -16,8 +16,14 @@ void promises_begin(void);
 /* At a DELE: its message must be on the platter, now. */
 void promises_check_dele(const struct letter *letter);
 
-/* The server has dropped a message because of our DELE. */
-void promises_note_gone(const struct letter *letter);
+/*
+ * At a RETR: a message that mailhaul recorded as delivered is not fetched
+ * again from a server that gives no reason for it.
+ */
+void promises_check_retr(const struct letter *letter);
+
+/* A visit ended well: what is in the Maildir is recorded. */
+void promises_note_recorded(void);
 
 /*
  * A reader removes a file from the Maildir. early: between a visit that failed

@@ -245,6 +245,22 @@ void server_note_departures(bool heard)
 	}
 }
 
+bool server_has_doubtful_uid(void)
+{
+	for (unsigned i = 0; i < server.n_letters; i++) {
+		const struct letter *old = &server.letters[i];
+
+		if (old->leave == LEAVE_NOT || old->departure != DEPARTURE_TOLD)
+			continue;
+		for (unsigned j = 0; j < server.n_letters; j++)
+			if (server.letters[j].leave == LEAVE_NOT &&
+			    strcmp(server.letters[j].uid, old->uid) == 0 &&
+			    server.letters[j].list_size == old->list_size)
+				return true;
+	}
+	return false;
+}
+
 void server_forget_departures(void)
 {
 	for (unsigned i = 0; i < server.n_letters; i++)
@@ -255,6 +271,7 @@ void server_forget_departures(void)
 void server_give_new_uids(void)
 {
 	trace("server: all messages get new uids");
+	server.nature.has_confused = true;
 	for (unsigned i = 0; i < server.n_letters; i++)
 		if (server.letters[i].leave == LEAVE_NOT)
 			give_uid(&server.letters[i]);
@@ -321,6 +338,9 @@ static void open_mailbox(void)
 			server.order[n++] = i;
 	}
 	server.n_listed = n;
+	server.nature.has_confused = server.nature.has_confused ||
+				     server.mood.lists_nothing ||
+				     server.mood.lists_less;
 	for (unsigned i = n; server.nature.shuffles && i > 1; i--) {
 		unsigned j = dice_below(i);
 		unsigned swapped = server.order[i - 1];
@@ -348,7 +368,6 @@ static void drop(struct letter *letter)
 {
 	letter->leave = LEAVE_DELETED;
 	trace("server: message %u is gone", letter->content->id);
-	promises_note_gone(letter);
 }
 
 static void drop_marked(unsigned percent)
@@ -432,6 +451,7 @@ static void on_retr(const char *argument)
 		say("-ERR not now");
 		return;
 	}
+	promises_check_retr(letter);
 	say("+OK");
 	say_body(letter->content);
 }
@@ -457,6 +477,7 @@ static void on_quit(void)
 	switch (server.mood.quit) {
 	case QUIT_LIES:
 		server.nature.has_lied = true;
+		server.nature.has_confused = true;
 		say("+OK");
 		break;
 	case QUIT_PARTLY:

@@ -41,9 +41,10 @@ struct letter {
 	unsigned list_size;
 	enum leave leave;
 	enum departure departure;
-	bool is_marked; /* in this session */
-	bool is_listed; /* in this session */
-	bool is_twin;   /* another one has its UID and contents */
+	bool is_recorded; /* delivered, and mailhaul knows it */
+	bool is_marked;   /* in this session */
+	bool is_listed;   /* in this session */
+	bool is_twin;     /* another one has its UID and contents */
 };
 
 enum dele_when {
@@ -59,9 +60,10 @@ struct nature {
 	bool has_unique_uids;
 	bool has_wrong_sizes;
 	bool has_equal_sizes;
-	bool has_copies; /* some messages are byte for byte the same */
-	bool has_lied;   /* its +OK to QUIT was false before */
-	bool shuffles;   /* numbers are new in each session */
+	bool has_copies;   /* some messages are byte for byte the same */
+	bool has_lied;     /* its +OK to QUIT was false before */
+	bool has_confused; /* it gave a reason to look at a message again */
+	bool shuffles;     /* numbers are new in each session */
 	enum dele_when dele_when;
 };
 
@@ -98,6 +100,7 @@ struct server {
 	unsigned next_uid;
 
 	/* The session. */
+	bool is_to_keep; /* a DELE would be wrong */
 	bool is_connected;
 	bool is_logged_in;
 	bool has_listed; /* all it has, and completely */
@@ -128,6 +131,8 @@ void server_give_new_uids(void);
  */
 void server_note_departures(bool heard);
 void server_forget_departures(void); /* a power cut */
+/* A UID stands for another message now, and mailhaul was only told. */
+bool server_has_doubtful_uid(void);
 
 void server_connect(void);
 void server_take(const char *data, size_t len);

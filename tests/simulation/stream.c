@@ -265,7 +265,7 @@ void stream_shutdown(struct stream *stream)
 bool stream_is_stopping(struct stream *stream)
 {
 	(void)stream;
-	return false;
+	return world.stops_at_step != 0 && world.n_steps >= world.stops_at_step;
 }
 
 bool stream_is_broken(const struct stream *stream)

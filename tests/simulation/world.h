@@ -48,9 +48,11 @@ struct world {
 	unsigned pid;
 
 	uint64_t n_steps;
-	uint64_t dies_at_step; /* 0: never */
+	uint64_t dies_at_step;  /* 0: never */
+	uint64_t stops_at_step; /* told to stop; 0: never */
 	bool is_dead;
-	bool is_calm; /* no fault, no pause that matters */
+	bool has_readers; /* that are busy while a visit runs */
+	bool is_calm;     /* no fault, no pause that matters */
 	struct fault faults[FAULTS_MAX];
 	uint64_t free_bytes; /* as the disk tells it */
 
