@@ -23,6 +23,12 @@ enum gap {
 	 * deleted comes again.
 	 */
 	GAP_LIES_AND_RENUMBERS = 2,
+	/*
+	 * An fsync fails while the journal is made, and is said to be well at
+	 * the next visit, which a power cut ends: the journal, of which nothing
+	 * was used yet, is damaged, and the account waits for a person.
+	 */
+	GAP_NEW_JOURNAL = 4,
 };
 
 /* Runs the history of this seed. world.has_violation tells how it went. */
