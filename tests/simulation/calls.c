@@ -100,16 +100,20 @@ static struct disk_node *node_of(int fd)
 	return is_ours(fd) ? handle_of(fd)->node : NULL;
 }
 
-/* True when the call shall fail, with errno set. Readers may come first. */
+/* Readers move mail while mailhaul works. */
+static void let_readers_in(unsigned once_in)
+{
+	if (world.has_readers && !world.is_dead && dice_once_in(once_in))
+		mailstore_read(false, false);
+}
+
+/* True when the call shall fail, with errno set. */
 static bool step_fails(enum act act)
 {
 	int errnum = world_step(act);
 
-	if (errnum == 0) {
-		if (world.has_readers && dice_once_in(40))
-			mailstore_read(false, false);
+	if (errnum == 0)
 		return false;
-	}
 	errno = errnum;
 	return true;
 }
@@ -149,9 +153,11 @@ static int handle_open(struct disk_node *node)
 static int open_in(struct disk_node *dir, const char *path, int flags)
 {
 	char name[DISK_NAME_MAX];
-	struct disk_node *parent = find_parent(dir, path, name);
-	struct disk_node *node = parent ? disk_find(dir, path) : NULL;
+	struct disk_node *parent, *node;
 
+	let_readers_in(8);
+	parent = find_parent(dir, path, name);
+	node = parent ? disk_find(dir, path) : NULL;
 	if (!parent)
 		return -1;
 	if (node && (flags & O_CREAT) && (flags & O_EXCL))
@@ -273,6 +279,7 @@ int __wrap_fsync(int fd)
 
 	if (!node)
 		return fail(EBADF);
+	let_readers_in(8);
 	if (step_fails(ACT_SYNC)) {
 		if (!world.is_dead)
 			disk_sync_fails(node);
@@ -452,6 +459,7 @@ struct dirent *__wrap_readdir(DIR *dir)
 		return NULL;
 	if (walk->next == walk->n)
 		return NULL;
+	let_readers_in(8);
 	name = &walk->names[walk->next++];
 	walk->entry.d_type = name->node->is_dir ? DT_DIR : DT_REG;
 	(void)snprintf(walk->entry.d_name, sizeof(walk->entry.d_name), "%s",

@@ -196,6 +196,7 @@ static void draw_fault(struct fault *fault)
 		{ .act = ACT_SYNC, .errnum = EIO },
 		{ .act = ACT_SYNC, .errnum = EIO },
 		{ .act = ACT_MOVE, .errnum = EIO },
+		{ .act = ACT_MOVE, .errnum = EEXIST },
 		{ .act = ACT_REMOVE, .errnum = EIO },
 		{ .act = ACT_CLOSE, .errnum = EDQUOT },
 		{ .act = ACT_LINE, .errnum = ECONNRESET },
@@ -246,7 +247,7 @@ static enum disaster draw_disaster(struct history *h)
 		h->has_faults = true;
 	}
 	world.has_readers = dice_percent(15);
-	world.free_bytes = dice_percent(5) ? (1 << 20) + dice_below(300)
+	world.free_bytes = dice_percent(5) ? (1 << 18) + dice_below(20000)
 					   : UINT32_MAX;
 	return disaster;
 }
@@ -315,8 +316,10 @@ static void meanwhile(struct history *h)
 	for (unsigned n = dice_below(4); n > 0; n--)
 		(void)server_receive();
 	if (dice_percent(40))
-		mailstore_read(h->is_settled || dice_percent(10),
+		mailstore_read(h->is_settled || dice_percent(25),
 			       !h->is_settled);
+	if (dice_percent(5))
+		mailstore_clean_tmp();
 	if (dice_percent(5))
 		others_take_mail();
 	if (server.nature.has_uidl && dice_percent(5) &&

@@ -165,3 +165,16 @@ void mailstore_read(bool may_remove, bool is_early)
 	read_folder(disk_child(maildir, "new"), may_remove, is_early);
 	read_folder(disk_child(maildir, "cur"), may_remove, is_early);
 }
+
+void mailstore_clean_tmp(void)
+{
+	struct disk_node *tmp = disk_find(disk_root(), MAILSTORE_PATH "/tmp");
+	char name[DISK_NAME_MAX];
+
+	while (tmp && tmp->names_now.n > 0) {
+		(void)snprintf(name, sizeof(name), "%s",
+			       tmp->names_now.names[0].text);
+		trace("cleaner: %s is removed from tmp/", name);
+		disk_remove(tmp, name);
+	}
+}

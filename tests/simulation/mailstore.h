@@ -25,3 +25,6 @@ unsigned mailstore_count_tmp(void);
  * early: although the last visit left something to recover.
  */
 void mailstore_read(bool may_remove, bool is_early);
+
+/* A cleaner takes what lies in tmp/, as some do after 24 hours. */
+void mailstore_clean_tmp(void);
