@@ -25,6 +25,7 @@
 struct history {
 	unsigned gaps;
 	struct account account;
+	bool had_power_cut;
 	bool has_faults; /* in this visit */
 	bool is_over;    /* a gap was met: what follows proves nothing */
 	bool is_settled; /* the last visit ended well: nothing to recover */
@@ -183,8 +184,17 @@ static uint64_t some_step(void)
 	return world.n_steps + 1 + dice_below(1U << dice_between(2, 9));
 }
 
-static void draw_fault(struct fault *fault)
+/*
+ * A name that exists is a fault for histories without a power cut: after one a
+ * stale name in tmp/ may bring back, under its own name, what a reader removed
+ * (recover.c throws nothing away that a row names), and under another name that
+ * would count as a second delivery.
+ */
+static void draw_fault(const struct history *h, struct fault *fault)
 {
+	static const struct fault name_exists = { .act = ACT_MOVE,
+						  .errnum = EEXIST };
+
 	static const struct fault kinds[] = {
 		{ .act = ACT_LOOK, .errnum = EIO },
 		{ .act = ACT_LOOK, .errnum = EMFILE },
@@ -196,13 +206,14 @@ static void draw_fault(struct fault *fault)
 		{ .act = ACT_SYNC, .errnum = EIO },
 		{ .act = ACT_SYNC, .errnum = EIO },
 		{ .act = ACT_MOVE, .errnum = EIO },
-		{ .act = ACT_MOVE, .errnum = EEXIST },
 		{ .act = ACT_REMOVE, .errnum = EIO },
 		{ .act = ACT_CLOSE, .errnum = EDQUOT },
 		{ .act = ACT_LINE, .errnum = ECONNRESET },
 	};
 
 	*fault = kinds[dice_below(ARRAY_SIZE(kinds))];
+	if (!h->had_power_cut && dice_once_in(10))
+		*fault = name_exists;
 	fault->at_step = some_step();
 }
 
@@ -243,7 +254,7 @@ static enum disaster draw_disaster(struct history *h)
 		world.faults[i].at_step = 0;
 		if (!dice_percent(15))
 			continue;
-		draw_fault(&world.faults[i]);
+		draw_fault(h, &world.faults[i]);
 		h->has_faults = true;
 	}
 	world.has_readers = dice_percent(15);
@@ -252,10 +263,11 @@ static enum disaster draw_disaster(struct history *h)
 	return disaster;
 }
 
-static void cut_power(const struct history *h)
+static void cut_power(struct history *h)
 {
 	if (server_has_doubtful_uid() && !(h->gaps & GAP_REUSE))
 		return;
+	h->had_power_cut = true;
 	disk_power_cut();
 	server_forget_departures();
 }
