@@ -228,6 +228,10 @@ struct letter *server_receive(void)
 	return letter;
 }
 
+/*
+ * What +OK to QUIT told stays as unsure as it is, however often the message is
+ * absent from then on: mailhaul does not write that down a second time.
+ */
 void server_note_departures(bool heard)
 {
 	bool is_told = heard && server.has_quit_well && !server.nature.has_lied;
@@ -235,13 +239,14 @@ void server_note_departures(bool heard)
 	for (unsigned i = 0; i < server.n_letters; i++) {
 		struct letter *letter = &server.letters[i];
 
-		if (letter->leave == LEAVE_NOT)
+		if (letter->leave == LEAVE_NOT ||
+		    letter->departure != DEPARTURE_UNKNOWN)
 			continue;
-		if (server.has_listed && !letter->is_listed)
-			letter->departure = DEPARTURE_SEEN;
-		else if (is_told && letter->leave == LEAVE_DELETED &&
-			 letter->departure == DEPARTURE_UNKNOWN)
+		if (is_told && letter->is_marked)
 			letter->departure = DEPARTURE_TOLD;
+		else if (server.has_listed && !letter->is_listed &&
+			 !letter->is_told_gone)
+			letter->departure = DEPARTURE_SEEN;
 	}
 }
 
@@ -472,8 +477,18 @@ static void on_dele(const char *argument)
 	say("+OK");
 }
 
+/* Truly or not. */
+static void tell_gone(void)
+{
+	for (unsigned i = 0; i < server.n_letters; i++)
+		if (server.letters[i].is_marked)
+			server.letters[i].is_told_gone = true;
+}
+
 static void on_quit(void)
 {
+	if (server.mood.quit == QUIT_WELL || server.mood.quit == QUIT_LIES)
+		tell_gone();
 	switch (server.mood.quit) {
 	case QUIT_LIES:
 		server.nature.has_lied = true;

@@ -41,10 +41,11 @@ struct letter {
 	unsigned list_size;
 	enum leave leave;
 	enum departure departure;
-	bool is_recorded; /* delivered, and mailhaul knows it */
-	bool is_marked;   /* in this session */
-	bool is_listed;   /* in this session */
-	bool is_twin;     /* another one has its UID and contents */
+	bool is_recorded;  /* delivered, and mailhaul knows it */
+	bool is_marked;    /* in this session */
+	bool is_listed;    /* in this session */
+	bool is_told_gone; /* by +OK to QUIT */
+	bool is_twin;      /* another one has its UID and contents */
 };
 
 enum dele_when {
