@@ -209,7 +209,7 @@ SOAK_FROM = 1
 soak: tests/simulation/simulate$(EXEEXT)
 	tests/simulation/simulate$(EXEEXT) --jobs "$$(nproc)" \
 		--histories $(SOAK_HISTORIES) --from $(SOAK_FROM)
-.PHONY: check-quick fuzzers soak
+.PHONY: soak
 
 # Every power cut of everything, of which "make check" takes a sample.
 power-cut: mailhaul$(EXEEXT) mailhaul-weakened$(EXEEXT) pop3-player$(EXEEXT)
