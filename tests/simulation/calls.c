@@ -45,6 +45,7 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset);
 int __wrap_sync_file_range(int fd, off_t offset, off_t len, unsigned flags);
 int __wrap_mkdir(const char *path, mode_t mode);
 int __wrap_mkdirat(int dir_fd, const char *path, mode_t mode);
+int __wrap_fchmodat(int dir_fd, const char *path, mode_t mode, int flags);
 int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
 int __wrap_unlinkat(int dir_fd, const char *path, int flags);
 int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
@@ -223,7 +224,7 @@ static void fill_stat(const struct disk_node *node, struct stat *ret)
 	*ret = (struct stat){
 		.st_dev = 1,
 		.st_ino = node->serial,
-		.st_mode = node->is_dir ? S_IFDIR | 0700 : S_IFREG | 0600,
+		.st_mode = (node->is_dir ? S_IFDIR : S_IFREG) | node->mode_now,
 		.st_nlink = 1,
 		.st_uid = geteuid(),
 		.st_size = (off_t)node->now.len,
@@ -346,8 +347,9 @@ int __wrap_sync_file_range(int fd, off_t offset, off_t len, unsigned flags)
 	return 0;
 }
 
-static int make_dir(struct disk_node *dir, const char *path)
+static int make_dir(struct disk_node *dir, const char *path, mode_t mode)
 {
+	struct disk_node *node;
 	char name[DISK_NAME_MAX];
 	struct disk_node *parent = find_parent(dir, path, name);
 
@@ -358,20 +360,35 @@ static int make_dir(struct disk_node *dir, const char *path)
 	if (disk_child(parent, name))
 		return fail(EEXIST);
 	trace("  disk: mkdir %s", path);
-	(void)disk_make(parent, name, true);
+	node = disk_make(parent, name, true);
+	node->mode_now = mode;
+	node->mode_kept = mode;
 	return 0;
 }
 
 int __wrap_mkdir(const char *path, mode_t mode)
 {
-	(void)mode;
-	return make_dir(disk_root(), path);
+	return make_dir(disk_root(), path, mode);
 }
 
 int __wrap_mkdirat(int dir_fd, const char *path, mode_t mode)
 {
-	(void)mode;
-	return make_dir(node_of(dir_fd), path);
+	return make_dir(node_of(dir_fd), path, mode);
+}
+
+int __wrap_fchmodat(int dir_fd, const char *path, mode_t mode, int flags)
+{
+	struct disk_node *node;
+
+	(void)flags;
+	if (step_fails(ACT_MAKE))
+		return -1;
+	node = disk_find(node_of(dir_fd), path);
+	if (!node)
+		return -1;
+	trace("  disk: mode of %s is %o", path, (unsigned)mode);
+	disk_set_mode(node, mode);
+	return 0;
 }
 
 int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to,

@@ -63,6 +63,8 @@ static struct disk_node *node_new(bool is_dir)
 
 	node->is_dir = is_dir;
 	node->serial = ++n_nodes;
+	node->mode_now = is_dir ? 0700 : 0600;
+	node->mode_kept = node->mode_now;
 	node->next = all_nodes;
 	all_nodes = node;
 	return node;
@@ -396,8 +398,14 @@ static void sync_bytes(struct disk_node *file)
 	forget_changes(file);
 }
 
+void disk_set_mode(struct disk_node *node, mode_t mode)
+{
+	node->mode_now = mode;
+}
+
 void disk_sync(struct disk_node *node)
 {
+	node->mode_kept = node->mode_now;
 	if (node->is_dir)
 		sync_names(node);
 	else
@@ -504,6 +512,9 @@ void disk_power_cut(void)
 		if (node->is_dir)
 			decide_moves(node, names_percent);
 	for (struct disk_node *node = all_nodes; node; node = node->next) {
+		if (dice_percent(names_percent))
+			node->mode_kept = node->mode_now;
+		node->mode_now = node->mode_kept;
 		if (node->is_dir) {
 			keep_some_deeds(node, names_percent);
 			names_copy(&node->names_now, &node->names_kept);

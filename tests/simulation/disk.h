@@ -7,8 +7,8 @@
  * say: any sectors of any write, any name made or removed. It promises as much
  * as facts/durability.md 2b and no more:
  *
- *   fsync of a file       its bytes; not its name
- *   fsync of a directory  its names
+ *   fsync of a file       its bytes and mode; not its name
+ *   fsync of a directory  its names and mode
  *   a rename              never loses both names; an old one may stay behind
  *   a failed fsync        what was written before may be gone for good, and
  *                         the next fsync says nothing of it
@@ -44,6 +44,8 @@ struct disk_names {
 struct disk_node {
 	bool is_dir;
 	unsigned serial;
+	mode_t mode_now;
+	mode_t mode_kept;
 
 	struct disk_image now;
 	struct disk_image kept;
@@ -78,6 +80,7 @@ void disk_move(struct disk_node *from_dir, const char *from,
 void disk_link(struct disk_node *dir, const char *name, struct disk_node *node);
 void disk_write(struct disk_node *file, size_t offset, const char *bytes,
 		size_t len);
+void disk_set_mode(struct disk_node *node, mode_t mode);
 void disk_truncate(struct disk_node *file, size_t len);
 
 void disk_sync(struct disk_node *node);
