@@ -153,6 +153,7 @@ system_tests = \
 	tests/system/interop \
 	tests/system/dovecot-bulk \
 	tests/system/journal-lost \
+	tests/system/journal-sweep \
 	tests/system/kill \
 	tests/system/durability \
 	tests/system/busy \
