@@ -198,13 +198,13 @@ struct journal {
 	char *account;  /* its name, for messages; NULL: not known */
 	char tag[MAILDIR_TAG_SIZE];
 	int changes_at_begin;
-	bool is_open;     /* journal_open went well */
-	bool was_made;    /* there is or was a journal here */
-	bool was_killed;  /* the last visit to write did not end cleanly */
-	bool has_marked;  /* this visit wrote OPEN_LINE */
-	bool has_failed;  /* a commit: nothing more is written by this visit */
-	bool is_to_mark;  /* if it is made now, it awaits a marking */
-	bool is_foreign;  /* another identity's: never ours to move */
+	bool is_open;    /* journal_open went well */
+	bool was_made;   /* there is or was a journal here */
+	bool was_killed; /* the last visit to write did not end cleanly */
+	bool has_marked; /* this visit wrote OPEN_LINE */
+	bool has_failed; /* a commit: nothing more is written by this visit */
+	bool is_to_mark; /* if it is made now, it awaits a marking */
+	bool is_foreign; /* another identity's: never ours to move */
 };
 
 /* ---- errors ---- */
