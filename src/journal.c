@@ -805,6 +805,50 @@ static int finish_making(struct journal *journal, struct error *err)
 	return 0;
 }
 
+/* Returns its length, 0 at the end, or -1 with errno. */
+static ssize_t rewrite_piece(int fd, off_t offset, char *buf, size_t cap)
+{
+	ssize_t len = pread(fd, buf, cap, offset);
+	ssize_t n;
+
+	if (len <= 0)
+		return len;
+	n = pwrite(fd, buf, (size_t)len, offset);
+	if (n == len)
+		return len;
+	if (n >= 0)
+		errno = ENOSPC;
+	return -1;
+}
+
+/*
+ * The killed visit may have been told that a sync of the WAL failed. What can
+ * be read then is not on the disk, and the kernel calls it clean: the next sync
+ * would say nothing, and a checkpoint would overwrite the database while its
+ * only good copy is in memory. Written once more it is dirty again.
+ */
+static int rewrite_wal(struct journal *journal, struct error *err)
+{
+	_cleanup_fd_ int fd = -1;
+	char buf[4096];
+	off_t offset = 0;
+	ssize_t len;
+
+	fd = openat(journal->dir_fd, FILE_NAME "-wal",
+		    O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot open %s-wal", journal->path);
+	while ((len = rewrite_piece(fd, offset, buf, sizeof(buf))) > 0)
+		offset += len;
+	if (len < 0 || fsync(fd) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot sync %s-wal", journal->path);
+	return 0;
+}
+
 static int finish_opening(struct journal *journal, struct error *err)
 {
 	if (!journal->was_made)
@@ -814,7 +858,7 @@ static int finish_opening(struct journal *journal, struct error *err)
 
 	/* It may have been killed while it made the journal anew. */
 	if (check_integrity(journal, "PRAGMA quick_check(1)", err) < 0 ||
-	    checkpoint(journal, err) < 0)
+	    rewrite_wal(journal, err) < 0 || checkpoint(journal, err) < 0)
 		return -1;
 	if (fsync(journal->dir_fd) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
