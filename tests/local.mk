@@ -80,7 +80,7 @@ simulation_wraps = \
 	-Wl,--wrap=open,--wrap=openat,--wrap=close,--wrap=fcntl \
 	-Wl,--wrap=fstat,--wrap=fstatat,--wrap=fstatvfs,--wrap=faccessat \
 	-Wl,--wrap=fsync,--wrap=ftruncate,--wrap=sync_file_range \
-	-Wl,--wrap=write,--wrap=pwrite,--wrap=mkdir,--wrap=mkdirat,--wrap=fchmodat \
+	-Wl,--wrap=write,--wrap=pread,--wrap=pwrite,--wrap=mkdir,--wrap=mkdirat,--wrap=fchmodat \
 	-Wl,--wrap=linkat,--wrap=unlinkat,--wrap=renameat2 \
 	-Wl,--wrap=fdopendir,--wrap=readdir,--wrap=closedir,--wrap=dirfd \
 	-Wl,--wrap=gethostname,--wrap=getpid,--wrap=getrandom \

@@ -41,6 +41,7 @@ int __wrap_faccessat(int dir_fd, const char *path, int mode, int flags);
 int __wrap_fsync(int fd);
 int __wrap_ftruncate(int fd, off_t len);
 ssize_t __wrap_write(int fd, const void *data, size_t len);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset);
 int __wrap_sync_file_range(int fd, off_t offset, off_t len, unsigned flags);
 int __wrap_mkdir(const char *path, mode_t mode);
@@ -331,6 +332,20 @@ ssize_t __wrap_write(int fd, const void *data, size_t len)
 	if (n > 0)
 		handle->offset += (size_t)n;
 	return n;
+}
+
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset)
+{
+	const struct disk_image *image = &node_of(fd)->now;
+	size_t at = (size_t)offset;
+
+	if (step_fails(ACT_LOOK))
+		return -1;
+	if (at >= image->len)
+		return 0;
+	len = MIN(len, image->len - at);
+	memcpy(buf, image->bytes + at, len);
+	return (ssize_t)len;
 }
 
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t offset)
