@@ -784,27 +784,6 @@ static int prepare_statements(struct journal *journal, struct error *err)
 	return 0;
 }
 
-/*
- * The names come first: SQLite syncs that of a WAL only when it has just made
- * it, not when it finds one that a killed visit left, and a database that is
- * half overwritten is damaged without its WAL. The line comes last: it promises
- * that all before it is durable.
- */
-static int finish_making(struct journal *journal, struct error *err)
-{
-	if (fsync(journal->dir_fd) < 0)
-		return error_set_errno(err, ERROR_LOCAL, errno,
-				       "cannot sync %s", journal->dir);
-	if (checkpoint(journal, err) < 0)
-		return -1;
-	if (write_lock(journal, MADE_LINE, 0, err) < 0)
-		return -1;
-	if (fsync(journal->lock_fd) < 0)
-		return error_set_errno(err, ERROR_LOCAL, errno,
-				       "cannot sync %s/lock", journal->dir);
-	return 0;
-}
-
 /* Returns its length, 0 at the end, or -1 with errno. */
 static ssize_t rewrite_piece(int fd, off_t offset, char *buf, size_t cap)
 {
@@ -846,6 +825,27 @@ static int rewrite_wal(struct journal *journal, struct error *err)
 	if (len < 0 || fsync(fd) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot sync %s-wal", journal->path);
+	return 0;
+}
+
+/*
+ * The names come first: SQLite syncs that of a WAL only when it has just made
+ * it, not when it finds one that a killed visit left, and a database that is
+ * half overwritten is damaged without its WAL. The line comes last: it promises
+ * that all before it is durable.
+ */
+static int finish_making(struct journal *journal, struct error *err)
+{
+	if (fsync(journal->dir_fd) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot sync %s", journal->dir);
+	if (rewrite_wal(journal, err) < 0 || checkpoint(journal, err) < 0)
+		return -1;
+	if (write_lock(journal, MADE_LINE, 0, err) < 0)
+		return -1;
+	if (fsync(journal->lock_fd) < 0)
+		return error_set_errno(err, ERROR_LOCAL, errno,
+				       "cannot sync %s/lock", journal->dir);
 	return 0;
 }
 
