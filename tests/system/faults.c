@@ -528,13 +528,11 @@ pid_t fork(void)
 {
 	pid_t pid = NEXT(fork)();
 
-	if (!shared)
-		return pid;
-	if (pid == 0) {
+	/* The child tells: its parent may die before it has its turn. */
+	if (shared && pid == 0) {
 		is_worker = true;
 		is_ours = strcmp(variable("FAULTS_IN"), "worker") == 0;
-	} else if (pid > 0) {
-		shared->worker = pid;
+		shared->worker = getpid();
 		tell();
 	}
 	return pid;
