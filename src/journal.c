@@ -272,8 +272,12 @@ static int sqlite_error(const struct journal *journal, const char *what,
 	int errnum = sqlite3_system_errno(journal->db);
 	const char *words = sqlite3_errmsg(journal->db);
 
-	/* The file can be written to, so its header says that nobody knows how. */
-	if (sqlite3_extended_errcode(journal->db) == SQLITE_READONLY)
+	/*
+	 * The file can be written to, so its header says that nobody knows how;
+	 * or SQLite could open the WAL for reading alone, whatever the reason.
+	 */
+	if (sqlite3_extended_errcode(journal->db) == SQLITE_READONLY &&
+	    sqlite3_db_readonly(journal->db, "main") == 1)
 		return damaged(journal, words, err);
 	switch (code) {
 	case SQLITE_CORRUPT:
