@@ -76,8 +76,7 @@ void digest_begin(struct digest *digest)
 static void feed(struct digest *digest, const char *data, size_t len)
 {
 	/* OpenSSL 3.0 crashes in an update of what it could not begin. */
-	if (digest->has_failed ||
-	    EVP_DigestUpdate(digest->ctx, data, len) != 1)
+	if (digest->has_failed || EVP_DigestUpdate(digest->ctx, data, len) != 1)
 		digest->has_failed = true;
 }
 
