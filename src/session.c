@@ -231,24 +231,33 @@ static void leave_out_unfit(struct session *s)
 		 free_bytes - MIN(free_bytes, (uint64_t)FREE_KEPT_BYTES));
 }
 
-/* What the fetched messages are compared with. */
+/* A digest is read only where there is something to compare it with. */
+static int add_known(struct session *s, const struct plan_loose *loose,
+		     struct error *err)
+{
+	struct known_row row = {
+		.id = loose->row->id,
+		.uid = loose->row->uid,
+		.has_own_uid_only = loose->row->state == JOURNAL_DELETED,
+		.is_absent = loose->is_absent,
+	};
+
+	if (s->plan.n_retrieve > 0 &&
+	    journal_get_digest(s->job->journal, row.id, row.digest, err) < 0)
+		return -1;
+	return known_add(s->known, &row, err);
+}
+
+/* What the fetched messages are compared with, and what may be gone. */
 static int load_known(struct session *s, struct error *err)
 {
 	if (known_new(&s->known, err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->plan.n_loose; i++) {
 		const struct plan_loose *loose = &s->plan.loose[i];
-		struct known_row row = {
-			.id = loose->row->id,
-			.uid = loose->row->uid,
-			.has_own_uid_only = loose->row->state ==
-					    JOURNAL_DELETED,
-			.is_absent = loose->is_absent,
-		};
 
-		if (journal_get_digest(s->job->journal, row.id, row.digest,
-				       err) < 0 ||
-		    known_add(s->known, &row, err) < 0)
+		if ((s->plan.n_retrieve > 0 || loose->is_absent) &&
+		    add_known(s, loose, err) < 0)
 			return -1;
 	}
 	delivery_compare_with(s->delivery, s->known);
