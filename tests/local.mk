@@ -212,10 +212,12 @@ soak: tests/simulation/simulate$(EXEEXT)
 		--histories $(SOAK_HISTORIES) --from $(SOAK_FROM)
 .PHONY: soak
 
-# Every power cut of everything, of which "make check" takes a sample.
+# Every power cut of everything, of which "make check" takes a sample; or of
+# what matches the pattern MAILHAUL_POWER.
 power-cut: mailhaul$(EXEEXT) mailhaul-weakened$(EXEEXT) pop3-player$(EXEEXT)
 	@srcdir='$(abs_srcdir)' MAILHAUL='$(abs_builddir)/mailhaul' \
-	POP3_PLAYER='$(abs_builddir)/pop3-player' MAILHAUL_POWER=all \
+	POP3_PLAYER='$(abs_builddir)/pop3-player' \
+	MAILHAUL_POWER="$${MAILHAUL_POWER:-all}" \
 	$(srcdir)/tests/system/power-cut
 .PHONY: check-quick fuzzers power-cut
 
