@@ -28,7 +28,7 @@ struct history {
 	bool had_power_cut;
 	bool has_faults; /* in this visit */
 	bool is_over;    /* a gap was met: what follows proves nothing */
-	bool is_settled; /* the last visit ended well: nothing to recover */
+	bool is_settled; /* the last visit recorded all: nothing to recover */
 };
 
 /* ---- who takes part ---- */
@@ -162,13 +162,15 @@ static bool visit(struct history *h)
 	int r;
 
 	server.is_to_keep = h->account.keep == KEEP_FOREVER;
+	world.has_failed = false;
 	r = make_visit(&h->account, &report, &err);
 	if (r < 0 && !world.is_dead)
 		trace("  the visit fails: %s", err.text);
 	if (calls_count_open() > 0)
 		violation("%u descriptors are left open", calls_count_open());
 	calls_close_all();
-	h->is_settled = !world.is_dead && (r == 0 || err.kind != ERROR_LOCAL);
+	/* The error that is told may hide one of the disk, behind it. */
+	h->is_settled = !world.is_dead && (r == 0 || !world.has_failed);
 	if (r < 0 && err.kind == ERROR_CONFIG && !world.is_dead)
 		note_stuck(h, &err);
 	if (r == 0 && !world.is_dead && !h->has_faults)

@@ -76,6 +76,7 @@ static int find_fault(enum act act)
 			continue;
 		if (!fault->lasts)
 			fault->at_step = 0;
+		world.has_failed = true;
 		trace("  ! the disk fails: %s", strerror(fault->errnum));
 		return fault->errnum;
 	}

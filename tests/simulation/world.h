@@ -54,6 +54,7 @@ struct world {
 	bool has_readers; /* that are busy while a visit runs */
 	bool is_calm;     /* no fault, no pause that matters */
 	struct fault faults[FAULTS_MAX];
+	bool has_failed;     /* the disk, in this visit */
 	uint64_t free_bytes; /* as the disk tells it */
 
 	bool is_traced;
