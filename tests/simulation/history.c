@@ -154,6 +154,16 @@ static void note_stuck(struct history *h, const struct error *err)
 		violation("the account is stuck: %s", err->text);
 }
 
+/*
+ * A visit that failed has yet recovered and recorded all, unless it did not get
+ * as far, or the disk failed; the error that is told may hide that one.
+ */
+static bool has_recorded(const struct error *err)
+{
+	return err->kind != ERROR_LOCAL && err->kind != ERROR_CONFIG &&
+	       !world.has_failed;
+}
+
 /* True when it did what it came for. */
 static bool visit(struct history *h)
 {
@@ -169,8 +179,7 @@ static bool visit(struct history *h)
 	if (calls_count_open() > 0)
 		violation("%u descriptors are left open", calls_count_open());
 	calls_close_all();
-	/* The error that is told may hide one of the disk, behind it. */
-	h->is_settled = !world.is_dead && (r == 0 || !world.has_failed);
+	h->is_settled = !world.is_dead && (r == 0 || has_recorded(&err));
 	if (r < 0 && err.kind == ERROR_CONFIG && !world.is_dead)
 		note_stuck(h, &err);
 	if (r == 0 && !world.is_dead && !h->has_faults)
