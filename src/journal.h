@@ -4,8 +4,8 @@
  * One SQLite file per account (WAL, synchronous=FULL, exclusive), owned by
  * the delivery user, locked for the whole visit. Nothing is flushed by a
  * visit that changes nothing: writes happen only between journal_begin and
- * journal_commit, and a commit without a change writes nothing. The only file
- * that includes sqlite3.h. Errors are ERROR_LOCAL unless said.
+ * journal_commit, and a commit without a change writes nothing. SQLite is
+ * seen by the files of the journal alone. Errors are ERROR_LOCAL unless said.
  */
 #pragma once
 
