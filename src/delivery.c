@@ -274,18 +274,22 @@ void delivery_void_batch(struct delivery *delivery)
 static int sync_batch(struct delivery *delivery, struct error *err)
 {
 	struct batch *open = &delivery->open;
-	bool has_files = false;
+	struct maildir_file **files;
+	size_t n = 0;
+	int r;
 
-	for (size_t i = 0; i < open->n_entries; i++) {
-		struct entry *entry = &open->entries[i];
+	files = calloc(open->n_entries, sizeof(*files));
+	if (!files)
+		return error_set_memory(err);
+	for (size_t i = 0; i < open->n_entries; i++)
+		if (open->entries[i].state == ENTRY_NEW)
+			files[n++] = &open->entries[i].file;
 
-		if (entry->state != ENTRY_NEW)
-			continue;
-		has_files = true;
-		if (maildir_file_sync(delivery->maildir, &entry->file, err) < 0)
-			return -1;
-	}
-	return has_files ? maildir_sync_tmp(delivery->maildir, err) : 0;
+	r = maildir_sync_files(delivery->maildir, files, n, err);
+	free(files);
+	if (r < 0 || n == 0)
+		return r;
+	return maildir_sync_tmp(delivery->maildir, err);
 }
 
 static int record_entry(struct delivery *delivery, struct entry *entry,

@@ -288,6 +288,7 @@ void maildir_done(struct maildir *maildir)
 {
 	if (!maildir->path)
 		return; /* never opened: its descriptors may read 0 */
+	flush_done(&maildir->flush);
 	fd_close(&maildir->dir_fd);
 	fd_close(&maildir->tmp_fd);
 	fd_close(&maildir->new_fd);
@@ -374,19 +375,39 @@ void maildir_file_start_writeback(const struct maildir_file *file)
 	(void)sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
-int maildir_file_sync(struct maildir *maildir, struct maildir_file *file,
-		      struct error *err)
+/* At most FLUSH_MAX of them. */
+static int sync_some(struct maildir *maildir, struct maildir_file *const *files,
+		     size_t n, struct error *err)
 {
-	int fd = TAKE_FD(file->fd);
+	int fds[FLUSH_MAX];
+	int flush_errno = 0, close_errno = 0;
 
-	if (!is_left_out(SAFEGUARD_FILE_SYNC) && fsync(fd) < 0) {
-		(void)disk_error(err, errno, "sync a file of", maildir->path);
-		(void)close(fd); /* the file is void already */
-		return -1;
-	}
-	/* Network file systems may tell of a quota only here. */
-	if (close(fd) < 0)
-		return disk_error(err, errno, "close a file of", maildir->path);
+	for (size_t i = 0; i < n; i++)
+		fds[i] = TAKE_FD(files[i]->fd);
+	if (!is_left_out(SAFEGUARD_FILE_SYNC))
+		flush_errno = flush_files(&maildir->flush, fds, n);
+	/* Network file systems may tell of a quota only when it is closed. */
+	for (size_t i = 0; i < n; i++)
+		if (close(fds[i]) < 0)
+			close_errno = errno;
+
+	if (flush_errno != 0)
+		return disk_error(err, flush_errno, "sync a file of",
+				  maildir->path);
+	if (close_errno != 0)
+		return disk_error(err, close_errno, "close a file of",
+				  maildir->path);
+	return 0;
+}
+
+int maildir_sync_files(struct maildir *maildir,
+		       struct maildir_file *const *files, size_t n,
+		       struct error *err)
+{
+	for (size_t at = 0; at < n; at += FLUSH_MAX)
+		if (sync_some(maildir, files + at,
+			      MIN(n - at, (size_t)FLUSH_MAX), err) < 0)
+			return -1;
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base.h"
 #include "error.h"
+#include "flush.h"
 
 #define MAILDIR_TAG_SIZE  13 /* 12 characters of [0-9a-f] and the terminator */
 #define MAILDIR_NAME_MAX  192
@@ -26,6 +27,7 @@ struct maildir {
 	char host[65]; /* sanitised: no '/', ':', ',' or control bytes */
 	unsigned counter; /* the n of Qn */
 	bool is_tmp_dirty; /* a name in tmp/ was made and not yet synced */
+	struct flush flush;
 };
 
 struct maildir_options {
@@ -64,9 +66,13 @@ int maildir_file_write(struct maildir_file *file, const char *data, size_t len,
 		       struct error *err) _must_check_;
 /* A hint only: starts the writeback, so that the sync finds little to do. */
 void maildir_file_start_writeback(const struct maildir_file *file);
-/* fsync and close. Never retried: after a failure the file must be discarded. */
-int maildir_file_sync(struct maildir *maildir, struct maildir_file *file,
-		      struct error *err) _must_check_;
+/*
+ * Syncs and closes all of them. Never retried: after a failure all must be
+ * discarded.
+ */
+int maildir_sync_files(struct maildir *maildir,
+		       struct maildir_file *const *files, size_t n,
+		       struct error *err) _must_check_;
 /* Closes and unlinks tmp/BASE. Accepts a file that was never begun. */
 void maildir_file_discard(struct maildir *maildir, struct maildir_file *file);
 

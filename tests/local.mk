@@ -84,7 +84,7 @@ simulation_wraps = \
 	-Wl,--wrap=linkat,--wrap=unlinkat,--wrap=renameat2 \
 	-Wl,--wrap=fdopendir,--wrap=readdir,--wrap=closedir,--wrap=dirfd \
 	-Wl,--wrap=gethostname,--wrap=getpid,--wrap=getrandom \
-	-Wl,--wrap=clock_gettime
+	-Wl,--wrap=clock_gettime,--wrap=syscall
 check_PROGRAMS += \
 	tests/simulation/simulate \
 	tests/simulation/simulate-weakened
@@ -108,6 +108,7 @@ unit_tests = \
 	tests/unit/test-dispatch \
 	tests/unit/test-error \
 	tests/unit/test-fetch \
+	tests/unit/test-flush \
 	tests/unit/test-journal \
 	tests/unit/test-known \
 	tests/unit/test-listing \

@@ -9,12 +9,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 #include "disk.h"
 #include "mailstore.h"
@@ -58,6 +60,7 @@ int __wrap_gethostname(char *name, size_t len);
 pid_t __wrap_getpid(void);
 ssize_t __wrap_getrandom(void *buf, size_t len, unsigned flags);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+long __wrap_syscall(long number, ...);
 /* clang-format on */
 
 struct handle {
@@ -290,6 +293,80 @@ int __wrap_fsync(int fd)
 	trace("  disk: fsync #%u", node->serial);
 	disk_sync(node);
 	return 0;
+}
+
+/* ---- syncs that the kernel does together ---- */
+
+/* Those taken and not yet waited for; one context is enough. */
+static struct io_event events[HANDLES_MAX];
+static size_t n_events;
+
+/* In any order: whoever dies in between has synced any of them. */
+static long submit_syncs(struct iocb **list, size_t n)
+{
+	size_t n_taken = dice_once_in(8) ? dice_below((unsigned)n + 1) : n;
+
+	for (size_t i = 0; i < n_taken; i++)
+		events[n_events + i] = (struct io_event){
+			.obj = (uintptr_t)list[i],
+			.data = list[i]->aio_fildes,
+		};
+	for (size_t i = n_taken; i > 1; i--) {
+		size_t other = dice_below((unsigned)i);
+		struct io_event event = events[n_events + i - 1];
+
+		events[n_events + i - 1] = events[n_events + other];
+		events[n_events + other] = event;
+	}
+	n_events += n_taken;
+	return n_taken > 0 ? (long)n_taken : fail(EAGAIN);
+}
+
+static long await_syncs(struct io_event *ret)
+{
+	size_t n = n_events;
+
+	for (size_t i = 0; i < n; i++) {
+		int r = __wrap_fsync((int)events[i].data);
+
+		events[i].res = r < 0 ? -errno : 0;
+		ret[i] = events[i];
+	}
+	n_events = 0;
+	return (long)n;
+}
+
+static long call_aio(long number, va_list args)
+{
+	unsigned long *context;
+	long n;
+
+	if (number == SYS_io_destroy)
+		return 0;
+	if (number == SYS_io_setup) {
+		(void)va_arg(args, int); /* how many at a time */
+		context = va_arg(args, unsigned long *);
+		*context = 1;
+		n_events = 0;
+		return dice_once_in(8) ? fail(EAGAIN) : 0;
+	}
+	(void)va_arg(args, unsigned long); /* the context */
+	n = va_arg(args, long);
+	if (number == SYS_io_submit)
+		return submit_syncs(va_arg(args, struct iocb **), (size_t)n);
+	(void)va_arg(args, long); /* as many as it waits for */
+	return await_syncs(va_arg(args, struct io_event *));
+}
+
+long __wrap_syscall(long number, ...)
+{
+	va_list args;
+	long r;
+
+	va_start(args, number);
+	r = call_aio(number, args);
+	va_end(args);
+	return r;
 }
 
 int __wrap_ftruncate(int fd, off_t len)

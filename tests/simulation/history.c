@@ -111,7 +111,10 @@ static int open_store(const struct account *account, struct journal **journal,
 	if (journal_open(account->state_dir, &identity, journal, err) < 0)
 		return -1;
 	options.tag = journal_tag(*journal);
-	return maildir_open(maildir, &options, err);
+	if (maildir_open(maildir, &options, err) < 0)
+		return -1;
+	maildir->flush.together_min = world.pid % 2 == 0 ? 1 : 0;
+	return 0;
 }
 
 /* As worker.c does it. */

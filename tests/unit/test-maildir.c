@@ -421,7 +421,7 @@ static void deliver(struct maildir *maildir, struct maildir_file *file,
 	ck_assert_int_eq(maildir_file_begin(maildir, file, &err), 0);
 	ck_assert_int_eq(maildir_file_write(file, text, strlen(text), &err), 0);
 	maildir_file_start_writeback(file);
-	ck_assert_int_eq(maildir_file_sync(maildir, file, &err), 0);
+	ck_assert_int_eq(maildir_sync_files(maildir, &file, 1, &err), 0);
 	ck_assert_int_eq(file->fd, -1);
 }
 
@@ -555,6 +555,7 @@ START_TEST(a_failed_fsync_is_told_and_the_file_can_be_discarded)
 {
 	struct maildir maildir;
 	struct maildir_file file;
+	struct maildir_file *const files[] = { &file };
 	struct error err = { 0 };
 	char name[512];
 
@@ -562,7 +563,7 @@ START_TEST(a_failed_fsync_is_told_and_the_file_can_be_discarded)
 	maildir_file_init(&file);
 	ck_assert_int_eq(maildir_file_begin(&maildir, &file, &err), 0);
 	refuse_fsync = EIO;
-	ck_assert_int_eq(maildir_file_sync(&maildir, &file, &err), -1);
+	ck_assert_int_eq(maildir_sync_files(&maildir, files, 1, &err), -1);
 	ck_assert_int_eq(err.kind, ERROR_LOCAL);
 	ck_assert_ptr_nonnull(strstr(err.text, maildir_path));
 	ck_assert_int_eq(file.fd, -1);
@@ -598,6 +599,7 @@ START_TEST(a_full_disk_is_told_by_the_path_of_the_maildir)
 {
 	struct maildir maildir;
 	struct maildir_file file;
+	struct maildir_file *const files[] = { &file };
 	struct error err = { 0 };
 	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
@@ -611,7 +613,7 @@ START_TEST(a_full_disk_is_told_by_the_path_of_the_maildir)
 	ck_assert_ptr_nonnull(strstr(err.text, maildir_path));
 
 	refuse_fsync = EDQUOT;
-	ck_assert_int_eq(maildir_file_sync(&maildir, &file, &err), -1);
+	ck_assert_int_eq(maildir_sync_files(&maildir, files, 1, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.text, "quota"));
 	maildir_file_discard(&maildir, &file);
 	maildir_done(&maildir);

@@ -1,0 +1,97 @@
+/*
+ * flush.c - many files to the disk at once.
+ *
+ * Every fsync makes the disk empty its cache, which takes it about as long for
+ * many files as for one. So all files are handed to the kernel together
+ * (Linux AIO's fsync, 4.18): their waits overlap, and the block layer makes
+ * few flushes of many. No thread of ours is needed. Each file still has a sync
+ * and a result of its own. What the kernel does not take in this way is synced
+ * one after the other.
+ *
+ * A process with an AIO context takes some 30 ms longer to end, since the
+ * kernel waits until nobody can look at it any more: few files are not worth
+ * it.
+ */
+#include "flush.h"
+
+#include <errno.h>
+#include <linux/aio_abi.h>
+#include <sys/syscall.h>
+
+#define TOGETHER_MIN_DEFAULT 8
+
+void flush_done(struct flush *flush)
+{
+	if (flush->context != 0)
+		(void)syscall(SYS_io_destroy, flush->context); /* it is ours */
+	flush->context = 0;
+}
+
+static bool has_context(struct flush *flush)
+{
+	if (flush->context == 0 && !flush->is_refused)
+		flush->is_refused =
+			syscall(SYS_io_setup, FLUSH_MAX, &flush->context) != 0;
+	return flush->context != 0;
+}
+
+/* Returns how many of them, from the first on, the kernel has taken. */
+static size_t submit(struct flush *flush, const int *fds, size_t n)
+{
+	struct iocb blocks[FLUSH_MAX];
+	struct iocb *list[FLUSH_MAX];
+	long n_taken;
+
+	if (n < (flush->together_min > 0 ? flush->together_min
+					 : TOGETHER_MIN_DEFAULT) ||
+	    !has_context(flush))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		blocks[i] = (struct iocb){
+			.aio_lio_opcode = IOCB_CMD_FSYNC,
+			.aio_fildes = (uint32_t)fds[i],
+		};
+		list[i] = &blocks[i];
+	}
+	n_taken = syscall(SYS_io_submit, flush->context, (long)n, list);
+	return n_taken > 0 ? (size_t)n_taken : 0;
+}
+
+/* Waits for so many results. */
+static int collect(struct flush *flush, size_t n)
+{
+	struct io_event events[FLUSH_MAX];
+	int errnum = 0;
+
+	while (n > 0) {
+		long n_done = syscall(SYS_io_getevents, flush->context, (long)n,
+				      (long)n, events, NULL);
+
+		if (n_done < 0 && errno == EINTR)
+			continue;
+		if (n_done <= 0) {
+			errnum = n_done < 0 ? errno : EIO;
+			flush_done(flush); /* with what is on its way */
+			flush->is_refused = true;
+			return errnum;
+		}
+		for (long i = 0; i < n_done; i++)
+			if (events[i].res != 0)
+				errnum = (int)-events[i].res;
+		n -= (size_t)n_done;
+	}
+	return errnum;
+}
+
+int flush_files(struct flush *flush, const int *fds, size_t n)
+{
+	size_t n_taken = submit(flush, fds, n);
+	int errnum = 0;
+	int r;
+
+	for (size_t i = n_taken; i < n; i++)
+		if (fsync(fds[i]) < 0)
+			errnum = errno;
+	r = collect(flush, n_taken);
+	return r != 0 ? r : errnum;
+}
