@@ -24,6 +24,7 @@
 #define WINDOW_FIRST_BYTES UINT64_C(262144)
 #define RATE_SAMPLE_USEC   (100 * USEC_PER_MSEC)
 #define BODY_BUFFER        65536
+#define BODY_ROOM_MIN      1024 /* less room is not worth another read */
 #define SIZE_UNKNOWN_MAX   (UINT64_C(1) << 30) /* past the deadline */
 #define CHALLENGE_BITS     16
 #define NO_NUMBER          (POP3_NUMBER_MAX + 1) /* no listing has it */
@@ -49,7 +50,8 @@ struct rate {
 struct fetch {
 	const struct fetch_job *job;
 	struct report *report;
-	char *buffer;
+	char *buffer; /* BODY_BUFFER bytes, of a message on its way to its file */
+	size_t buffer_len;
 
 	struct slot window[WINDOW_COMMANDS]; /* a ring */
 	size_t window_head;
@@ -265,42 +267,61 @@ static int check_length(struct fetch *f, const struct plan_item *item,
 			 "goes on far beyond the size that LIST gave");
 }
 
-/*
- * Reads the body to its end, into the Maildir as long as that takes it.
- * Returns -1 only when the stream broke; *ret_is_stored tells then, too,
- * whether all that came is in the file.
- */
-static int receive_body(struct fetch *f, const struct plan_item *item,
-			bool *ret_is_stored, struct error *err)
+/* What came is written in few large pieces. A disk that fails ends the storing. */
+static void store_buffer(struct fetch *f, bool *is_stored)
 {
-	struct delivery *delivery = f->job->delivery;
-	struct error local = { 0 };
-	bool is_stored = f->failure.kind == ERROR_NONE;
+	struct error err = { 0 };
+
+	if (*is_stored && delivery_write(f->job->delivery, f->buffer,
+					 f->buffer_len, &err) < 0) {
+		fail(f, STEP_DELIVER, &err);
+		delivery_abandon(f->job->delivery);
+		*is_stored = false;
+	}
+	f->buffer_len = 0;
+}
+
+/* Reads the body to its end. Returns -1 only when the stream broke. */
+static int receive_pieces(struct fetch *f, const struct plan_item *item,
+			  bool *is_stored, struct error *err)
+{
 	size_t len;
 
-	if (is_stored && delivery_begin(delivery, &local) < 0) {
-		fail(f, STEP_DELIVER, &local);
-		is_stored = false;
-	}
 	for (;;) {
-		*ret_is_stored = is_stored;
-		if (pop3_read_body(f->job->pop3, f->buffer, BODY_BUFFER, &len,
-				   err) < 0)
+		if (pop3_read_body(f->job->pop3, f->buffer + f->buffer_len,
+				   BODY_BUFFER - f->buffer_len, &len, err) < 0)
 			return -1;
 		if (len == 0)
 			return 0;
+		f->buffer_len += len;
 		if (check_length(f, item, err) < 0)
 			return -1;
 		rate_note(&f->rate, len);
 		tell_progress(f);
-		if (is_stored &&
-		    delivery_write(delivery, f->buffer, len, &local) < 0) {
-			fail(f, STEP_DELIVER, &local);
-			delivery_abandon(delivery);
-			is_stored = false;
-		}
+		if (BODY_BUFFER - f->buffer_len < BODY_ROOM_MIN)
+			store_buffer(f, is_stored);
 		close_batch_if_due(f);
 	}
+}
+
+/*
+ * The body, into the Maildir as long as that takes it. *ret_is_stored tells
+ * whether all that came is in the file, also when the stream broke.
+ */
+static int receive_body(struct fetch *f, const struct plan_item *item,
+			bool *ret_is_stored, struct error *err)
+{
+	struct error local = { 0 };
+	int r;
+
+	*ret_is_stored = f->failure.kind == ERROR_NONE;
+	if (*ret_is_stored && delivery_begin(f->job->delivery, &local) < 0) {
+		fail(f, STEP_DELIVER, &local);
+		*ret_is_stored = false;
+	}
+	r = receive_pieces(f, item, ret_is_stored, err);
+	store_buffer(f, ret_is_stored);
+	return r;
 }
 
 /*
