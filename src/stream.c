@@ -34,6 +34,7 @@
 #define INPUT_SIZE           65536
 #define OUTPUT_SIZE_MIN      4096
 #define TIMEOUT_DEFAULT_USEC USEC_PER_MINUTE
+#define STOP_LOOK_USEC       (10 * USEC_PER_MSEC)
 #define NEVER                UINT64_MAX
 
 struct input {
@@ -67,6 +68,7 @@ struct stream {
 	uint64_t timeout_usec;
 	uint64_t deadline;      /* CLOCK_MONOTONIC, or NEVER */
 	uint64_t stop_deadline; /* NEVER until we were told to stop */
+	uint64_t next_look;     /* at the stop, while input never runs out */
 	struct rate rate;
 	struct input input;
 	struct output output;
@@ -195,6 +197,20 @@ bool stream_is_stopping(struct stream *stream)
 	    is_readable(stream->options.stop_fd))
 		begin_stop(stream);
 	return stream->stop_deadline != NEVER;
+}
+
+/*
+ * As stream_is_stopping, for each piece of input, and so not by a system call
+ * each time: who waits learns of the stop at once in any case.
+ */
+static void look_at_stop(struct stream *s)
+{
+	uint64_t time = now();
+
+	if (time < s->next_look)
+		return;
+	s->next_look = time + STOP_LOOK_USEC;
+	(void)stream_is_stopping(s);
 }
 
 static int check_deadlines(const struct stream *s, struct error *err)
@@ -389,7 +405,7 @@ static int await_input(struct stream *s, uint64_t until, struct error *err)
 		short events = 0;
 		int r;
 
-		(void)stream_is_stopping(s); /* check_deadlines knows then */
+		look_at_stop(s); /* check_deadlines knows then */
 		if (check_deadlines(s, err) < 0)
 			return -1;
 		r = receive(s, &events, err);
