@@ -20,9 +20,12 @@
 #include <sys/random.h>
 
 #define WINDOW_USEC        (2 * USEC_PER_SEC)
-#define WINDOW_COMMANDS    128 /* of at most 15 bytes: under 2 KiB */
-#define WINDOW_FIRST_BYTES UINT64_C(262144)
-#define RATE_SAMPLE_USEC   (100 * USEC_PER_MSEC)
+#define WINDOW_TEXT        2048 /* bytes of commands */
+#define COMMAND_TEXT_MIN   8    /* "DELE 1", CR, LF */
+#define COMMAND_TEXT_MAX   15   /* of POP3_NUMBER_MAX */
+#define WINDOW_COMMANDS    (WINDOW_TEXT / COMMAND_TEXT_MIN)
+#define WINDOW_FIRST_BYTES (UINT64_C(4) << 20) /* of a line not yet measured */
+#define RATE_SAMPLE_USEC   (20 * USEC_PER_MSEC)
 #define BODY_BUFFER        65536
 #define BODY_ROOM_MIN      1024 /* less room is not worth another read */
 #define SIZE_UNKNOWN_MAX   (UINT64_C(1) << 30) /* past the deadline */
@@ -56,6 +59,8 @@ struct fetch {
 	struct slot window[WINDOW_COMMANDS]; /* a ring */
 	size_t window_head;
 	size_t window_len;
+	size_t refill_at;      /* when so few are left in it, more are sent */
+	size_t window_text;    /* bytes of its commands */
 	uint64_t window_bytes; /* of message still to come, by LIST */
 	struct rate rate;
 
@@ -115,12 +120,22 @@ static void rate_restart(struct rate *rate)
 	rate->sample_bytes = 0;
 }
 
+/* "RETR " or "DELE ", the number, CR LF. */
+static size_t text_len(const struct plan_item *item)
+{
+	size_t len = COMMAND_TEXT_MIN;
+
+	for (uint32_t left = item->number; left >= 10; left /= 10)
+		len++;
+	return len;
+}
+
 static bool window_has_room(const struct fetch *f, uint64_t bytes)
 {
 	if (f->window_len == 0)
 		return true;
 	return pop3_capa(f->job->pop3)->pipelining &&
-	       f->window_len < WINDOW_COMMANDS &&
+	       f->window_text + COMMAND_TEXT_MAX <= WINDOW_TEXT &&
 	       f->window_bytes + bytes <= f->rate.bytes_per_window;
 }
 
@@ -130,6 +145,7 @@ static void window_push(struct fetch *f, const struct slot *slot)
 
 	f->window[at] = *slot;
 	f->window_len++;
+	f->window_text += text_len(item_at(f, slot->item));
 	if (slot->command == COMMAND_RETR)
 		f->window_bytes += expected_bytes(item_at(f, slot->item));
 }
@@ -140,6 +156,7 @@ static struct slot window_pop(struct fetch *f)
 
 	f->window_head = (f->window_head + 1) % WINDOW_COMMANDS;
 	f->window_len--;
+	f->window_text -= text_len(item_at(f, slot.item));
 	if (slot.command == COMMAND_RETR)
 		f->window_bytes -= expected_bytes(item_at(f, slot.item));
 	return slot;
@@ -210,13 +227,20 @@ static bool may_ask_later(const struct fetch *f)
 	       !delivery_is_due(f->job->delivery, now_usec(CLOCK_MONOTONIC));
 }
 
+/*
+ * Commands leave together once a quarter of those on their way is answered: a
+ * packet for each would cost both sides more than its few bytes.
+ */
 static int fill_window(struct fetch *f, struct error *err)
 {
+	if (f->window_len > f->refill_at)
+		return 0;
 	if (f->is_doubtful && !may_ask_later(f))
 		return 0;
 	if ((!f->is_doubtful && send_deletes(f, err) < 0) ||
 	    send_retrieves(f, err) < 0)
 		return -1;
+	f->refill_at = f->window_len - f->window_len / 4;
 	return pop3_flush(f->job->pop3, err);
 }
 
