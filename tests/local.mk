@@ -172,6 +172,7 @@ system_tests = \
 	tests/system/power-cut \
 	tests/system/broken-lines \
 	tests/system/simulation \
+	tests/system/delay-line \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \
@@ -185,7 +186,11 @@ tests_system_faults_so_CFLAGS = $(AM_CFLAGS) -fPIC
 tests_system_faults_so_LDFLAGS = -shared
 tests_system_faults_so_LDADD =
 
-check_PROGRAMS += $(fuzz_replays) $(system_helpers) $(property_tests)
+# For the measurements.
+bench_programs = tests/bench/delay-line
+tests_bench_delay_line_LDADD =
+
+check_PROGRAMS += $(fuzz_replays) $(system_helpers) $(property_tests) $(bench_programs)
 TESTS = $(fuzz_tests) $(property_tests) $(system_tests)
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
