@@ -143,6 +143,12 @@ class Fdm(Program):
                      f'{" keep" if self.keep else ""}\n')
         self.write(".fdm.conf", text + 'match all action "deliver"\n')
 
+    def learn(self, uids):
+        text = "".join(f"{len(uid)} {uid}\n" for uid in uids)
+        self.write(f"cache-{self.users[0]}", text)
+        self.place.own(self.home)
+        return True
+
     def environment(self):
         return {**super().environment(), "SSL_CERT_FILE": self.place.ca}
 
