@@ -229,9 +229,23 @@ power-cut: mailhaul$(EXEEXT) mailhaul-weakened$(EXEEXT) pop3-player$(EXEEXT)
 	$(srcdir)/tests/system/power-cut
 .PHONY: check-quick fuzzers power-cut
 
+# Side by side with other programs, as tests/bench/README.md says; BENCH is what
+# to measure and how.
+BENCH =
+bench: mailhaul$(EXEEXT) pop3-player$(EXEEXT) $(bench_programs)
+	$(srcdir)/tests/bench/run --build '$(abs_builddir)' $(BENCH)
+.PHONY: bench
+
 dist_noinst_SCRIPTS += $(fuzz_tests) $(system_tests) tests/system/demo \
-	tests/system/install-servers
+	tests/system/install-servers tests/bench/run
 dist_noinst_DATA += \
+	tests/bench/README.md \
+	tests/bench/measure.py \
+	tests/bench/place.py \
+	tests/bench/plot.py \
+	tests/bench/programs.py \
+	tests/bench/report.py \
+	tests/bench/scenarios.py \
 	tests/power/logdisk.c \
 	tests/scripts/README.md \
 	tests/fuzz/corpus/fuzz-dot/bare-lf \

@@ -100,10 +100,8 @@ class MailSet:
 
 
 class Place:
-    def __init__(self, bench_dir, build_dir, disk_dir, extra_dovecot=""):
-        self.bench_dir = bench_dir
+    def __init__(self, build_dir, disk_dir):
         self.build_dir = build_dir
-        self.extra_dovecot = extra_dovecot
         if os.getuid() == 0:
             user = pwd.getpwuid(65534)
         else:
@@ -114,6 +112,8 @@ class Place:
         self.port = free_port()
         self.line_port = free_port()
         self.disk = self._scratch(disk_dir)
+        if self._file_system(self.disk) == "tmpfs":
+            warn(f"{disk_dir} is in memory: flushes cost nothing there")
         self.memory = self._scratch("/dev/shm")
         self.store = f"{self.memory}/store"
         self.bin = f"{self.disk}/bin"
@@ -125,6 +125,11 @@ class Place:
         path = tempfile.mkdtemp(prefix="mailhaul-bench.", dir=base)
         os.chmod(path, 0o711)
         return path
+
+    @staticmethod
+    def _file_system(path):
+        return subprocess.run(["stat", "-f", "-c", "%T", path], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
 
     def close(self):
         for process in reversed(self.processes):
@@ -281,7 +286,6 @@ class Place:
               service_count = 0
               process_min_avail = 2
             }}
-            {self.extra_dovecot}
         """
 
     # --- the line

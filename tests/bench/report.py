@@ -9,6 +9,8 @@ from plot import plot
 from scenarios import SAMPLE_COUNT
 
 PEERS = ("mpop", "fdm", "getmail", "fetchmail")
+MANY_BOUNDS = {"start_sec": 2, "supervisor_rss_mb": 40, "idle_percent": 1,
+               "visit_ms": 5}
 NOTES = {"drain": "limit of the wire", "store": "limit of the disk"}
 
 
@@ -80,11 +82,21 @@ def _limits_of(name, rtt_sec, figures):
                      least_of_peers(figures, "memory"), 1)
 
 
-def limits(results):
+def _limits_of_many(many):
+    """From its lines of key=value; a key may say more in front."""
+    for line in many.splitlines():
+        key, _, value = line.partition("=")
+        for end, bound in MANY_BOUNDS.items():
+            if value and (key == end or key.endswith("_" + end)):
+                yield Limit("many", key, float(value), bound)
+
+
+def limits(results, many):
     """Of those that were measured."""
-    return [limit for scenario, figures in results.items()
-            for limit in _limits_of(scenario.name, scenario.rtt_msec / 1000, figures)
-            if limit is not None]
+    found = [limit for scenario, figures in results.items()
+             for limit in _limits_of(scenario.name, scenario.rtt_msec / 1000, figures)
+             if limit is not None]
+    return found + list(_limits_of_many(many))
 
 
 # --- tables -------------------------------------------------------------------
@@ -154,12 +166,14 @@ def _markdown(head, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def text(results, found):
+def text(results, many, found):
     parts = []
     for scenario, figures in results.items():
         parts.append(f"{scenario.name}: {scenario.title}\n{_plain(*_table(figures))}")
         parts += [f"{name} failed: {mine['error'].splitlines()[0]}"
                   for name, mine in figures.items() if "error" in mine]
+    if many:
+        parts.append("many\n" + many.strip())
     if found:
         parts.append("what must hold\n" + _plain(*_limit_table(found)))
     return "\n\n".join(parts)
@@ -174,7 +188,7 @@ def _machine():
             f"Linux {platform.release().split('-')[0]}")
 
 
-def write(directory, results, found, rounds):
+def write(directory, results, many, found, rounds):
     os.makedirs(directory, exist_ok=True)
     parts = ["# Figures",
              f"Written by `make bench` on {_machine()}, in {rounds} interleaved rounds: "
@@ -187,6 +201,8 @@ def write(directory, results, found, rounds):
                      + _markdown(*_table(figures)))
         parts += [f"{name} failed: {mine['error'].splitlines()[0]}"
                   for name, mine in figures.items() if "error" in mine]
+    if many:
+        parts.append(f"## many\n\n10,000 accounts, mailhaul alone.\n\n```\n{many.strip()}\n```")
     with open(f"{directory}/figures.md", "w", encoding="utf-8") as file:
         file.write("\n\n".join(parts) + "\n")
     with open(f"{directory}/figures.svg", "w", encoding="utf-8") as file:
