@@ -12,6 +12,10 @@
  * before the batch is staged; else all from the first message that differed
  * is void. One NOOP would not do: who wrote the message can have written its
  * "+OK" too. So it is a random row of commands that get +OK or -ERR.
+ *
+ * QUIT leaves with the last DELEs, which nothing can follow: all messages are
+ * in the Maildir then, and what the server answers to a DELE changes nothing
+ * in what QUIT may do.
  */
 #include "fetch.h"
 
@@ -66,6 +70,8 @@ struct fetch {
 
 	size_t next_retrieve; /* in plan->retrieve */
 	size_t next_delete;   /* in plan->items: those vouched for */
+
+	bool is_last_window; /* DELEs alone are left: QUIT may go with them */
 
 	bool is_doubtful; /* a size differed from LIST's */
 	size_t doubtful_rank; /* the first such message: its place in plan->retrieve */
@@ -217,6 +223,15 @@ static int send_retrieves(struct fetch *f, struct error *err)
 	return 0;
 }
 
+/* Room is left: all DELEs are on their way. */
+static int send_quit(struct fetch *f, struct error *err)
+{
+	if (!f->is_last_window || f->window_len == 0 || !window_has_room(f, 0))
+		return 0;
+	f->is_last_window = false;
+	return pop3_queue_quit(f->job->pop3, err);
+}
+
 /*
  * One command at a time, a challenge costs CHALLENGE_BITS round trips: one for
  * each batch then, since nothing of a batch in doubt is staged before it.
@@ -238,7 +253,7 @@ static int fill_window(struct fetch *f, struct error *err)
 	if (f->is_doubtful && !may_ask_later(f))
 		return 0;
 	if ((!f->is_doubtful && send_deletes(f, err) < 0) ||
-	    send_retrieves(f, err) < 0)
+	    send_retrieves(f, err) < 0 || send_quit(f, err) < 0)
 		return -1;
 	f->refill_at = f->window_len - f->window_len / 4;
 	return pop3_flush(f->job->pop3, err);
@@ -623,6 +638,8 @@ static void fetch_everything(struct fetch *f)
 	/* The commit that lets the last batch's DELEs leave. */
 	if (finish(f) < 0 || f->is_leaving)
 		return;
+	/* What nobody asked for has come: let the DELEs find that out first. */
+	f->is_last_window = stream_peek(pop3_stream(f->job->pop3)).len == 0;
 	if (run_window(f, &err) < 0)
 		salvage(f, &err);
 }

@@ -27,7 +27,8 @@ struct fetch_job {
  * Retrieves, delivers and deletes until the plan is done, the worker is told
  * to stop, or the deadline passes. Whatever the end, what is complete has been
  * published and recorded when this returns, and, unless the stream broke, no
- * reply is due, so that QUIT can follow. Fills in the counts, the step and
+ * reply is due, so that QUIT can follow, unless QUIT has gone with the last
+ * DELEs and its reply is the only one due. Fills in the counts, the step and
  * "stopped" of report, also on failure.
  */
 int fetch_run(const struct fetch_job *job, struct report *report,

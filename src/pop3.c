@@ -30,7 +30,8 @@ struct pop3 {
 	struct pop3_capa capa;
 	struct pop3_dot body;
 	bool is_in_body;
-	unsigned replies_due;
+	unsigned replies_due; /* QUIT's among them */
+	bool has_queued_quit;
 	bool is_out_of_step;
 
 	/* What no message may repeat. */
@@ -97,8 +98,10 @@ uint64_t pop3_body_wire_bytes(const struct pop3 *pop3)
 
 bool pop3_is_in_step(const struct pop3 *pop3)
 {
+	unsigned n_quit = pop3->has_queued_quit ? 1 : 0;
+
 	return pop3->has_greeting && !pop3->is_out_of_step &&
-	       !pop3->is_in_body && pop3->replies_due == 0 &&
+	       !pop3->is_in_body && pop3->replies_due == n_quit &&
 	       !stream_is_broken(pop3->stream);
 }
 
@@ -480,6 +483,14 @@ int pop3_queue_word(struct pop3 *pop3, const char *word, struct error *err)
 	return queue_line(pop3, word, strlen(word), err);
 }
 
+int pop3_queue_quit(struct pop3 *pop3, struct error *err)
+{
+	if (pop3_queue_word(pop3, "QUIT", err) < 0)
+		return -1;
+	pop3->has_queued_quit = true;
+	return 0;
+}
+
 int pop3_flush(struct pop3 *pop3, struct error *err)
 {
 	set_reply_timeout(pop3);
@@ -537,7 +548,8 @@ int pop3_read_body(struct pop3 *pop3, char *buf, size_t cap, size_t *ret_len,
 int pop3_quit(struct pop3 *pop3, struct error *err)
 {
 	set_reply_timeout(pop3);
-	if (send_word(pop3, "QUIT", err) < 0)
+	if ((!pop3->has_queued_quit && pop3_queue_quit(pop3, err) < 0) ||
+	    flush(pop3, err) < 0)
 		return -1;
 	return expect_reply(pop3, ERROR_PROTOCOL, err);
 }

@@ -61,9 +61,11 @@ int pop3_queue_dele(struct pop3 *pop3, uint32_t number, struct error *err)
 /* LIST of one message: one line, -ERR when there is none of that number. */
 int pop3_queue_scan(struct pop3 *pop3, uint32_t number, struct error *err)
 	_must_check_;
-/* A command without an argument: NOOP, UIDL, LIST. */
+/* A command without an argument: NOOP, CAPA, UIDL, LIST. */
 int pop3_queue_word(struct pop3 *pop3, const char *word, struct error *err)
 	_must_check_;
+/* Behind the last DELEs: nothing may be queued after it. pop3_quit reads the reply. */
+int pop3_queue_quit(struct pop3 *pop3, struct error *err) _must_check_;
 int pop3_flush(struct pop3 *pop3, struct error *err) _must_check_;
 
 /* The next status line: 0 for +OK; 1 for -ERR, err (ERROR_PROTOCOL or ERROR_BUSY) has the words. */
@@ -87,10 +89,13 @@ bool pop3_body_lacks_only_lf(const struct pop3 *pop3);
 /* What LIST should have said of the body just read. */
 uint64_t pop3_body_wire_bytes(const struct pop3 *pop3);
 
-/* True when QUIT would be understood as a command: nothing is due, nothing broke. */
+/*
+ * True when QUIT would be understood as a command, or when it was sent and its
+ * reply is the next: nothing else is due, nothing broke.
+ */
 bool pop3_is_in_step(const struct pop3 *pop3);
 
-/* QUIT and its reply. 1: "-ERR", some messages were not removed. */
+/* QUIT, unless it was queued before, and its reply. 1: "-ERR", some messages were not removed. */
 int pop3_quit(struct pop3 *pop3, struct error *err) _must_check_;
 
 /* Borrowed: for waiting, stopping and shutting down. */

@@ -257,14 +257,15 @@ START_TEST(commands_are_pipelined_and_deles_follow_the_commit)
 		PEER_ROW("RETR 3", MESSAGE(1) MESSAGE(2) MESSAGE(3)),
 		PEER_ROW("DELE 1", NULL),
 		PEER_ROW("DELE 2", NULL),
-		PEER_ROW("DELE 3", "+OK\r\n+OK\r\n+OK\r\n"),
+		PEER_ROW("DELE 3", NULL),
+		PEER_ROW("QUIT", "+OK\r\n+OK\r\n+OK\r\n+OK\r\n"),
 	};
 
 	scene_run(scene, rows, ARRAY_SIZE(rows));
 	ck_assert_msg(scene->result == 0, "%s", scene->err.text);
 	ck_assert_str_eq(transcript(scene),
 			 "RETR 1\nRETR 2\nRETR 3\n(journal)\n(new)\n(journal)\n"
-			 "DELE 1\nDELE 2\nDELE 3\n");
+			 "DELE 1\nDELE 2\nDELE 3\nQUIT\n");
 	ck_assert(scene->was_in_step);
 	ck_assert_uint_eq(scene->report.fetched, 3);
 	ck_assert_uint_eq(scene->report.deleted, 3);
@@ -389,6 +390,51 @@ START_TEST(what_the_journal_vouches_for_is_deleted_without_retr)
 	ck_assert_str_eq(transcript(scene),
 			 "DELE 1\nDELE 3\nRETR 2\n(journal)\n(new)\n(journal)\n"
 			 "DELE 2\n");
+	scene_free(scene);
+}
+END_TEST
+
+START_TEST(where_what_nobody_asked_for_has_come_quit_waits_for_the_deles)
+{
+	struct scene *scene = scene_new(2);
+	const struct peer_row rows[] = {
+		GREETING,
+		PIPELINING,
+		PEER_ROW("RETR 1", NULL),
+		PEER_ROW("RETR 2", MESSAGE(1) MESSAGE(2) "Hello\r\n"),
+		PEER_ROW("DELE 1", NULL),
+		PEER_ROW("DELE 2", "+OK\r\n+OK\r\n"),
+	};
+
+	scene_run(scene, rows, ARRAY_SIZE(rows));
+	ck_assert_int_eq(scene->err.kind, ERROR_PROTOCOL);
+	ck_assert(!scene->was_in_step);
+	ck_assert_uint_eq(scene->report.deleted, 0);
+	ck_assert_ptr_null(strstr(transcript(scene), "QUIT"));
+	check_mail(scene, 0, 2);
+	scene_free(scene);
+}
+END_TEST
+
+START_TEST(a_dele_refused_with_quit_behind_it_is_noted_all_the_same)
+{
+	struct scene *scene = scene_new(2);
+	const struct peer_row rows[] = {
+		GREETING,
+		PIPELINING,
+		PEER_ROW("RETR 1", NULL),
+		PEER_ROW("RETR 2", MESSAGE(1) MESSAGE(2)),
+		PEER_ROW("DELE 1", NULL),
+		PEER_ROW("DELE 2", NULL),
+		PEER_ROW("QUIT", "+OK\r\n-ERR no\r\n+OK\r\n"),
+	};
+
+	scene_run(scene, rows, ARRAY_SIZE(rows));
+	ck_assert_msg(scene->result == 0, "%s", scene->err.text);
+	ck_assert(scene->was_in_step);
+	ck_assert_uint_eq(scene->report.deleted, 1);
+	ck_assert_uint_eq(scene->report.refused, 1);
+	ck_assert_ptr_nonnull(strstr(scene->notes.notes[0].text, "DELE 2"));
 	scene_free(scene);
 }
 END_TEST
@@ -548,7 +594,7 @@ END_TEST
 #define PROOF(how) { .proof = (how) }
 #define IN_STEP                                                       \
 	"RETR 1\nRETR 2\nRETR 3\n(proof)\n(journal)\n(new)\n"         \
-	"(journal)\nDELE 1\nDELE 2\nDELE 3\n"
+	"(journal)\nDELE 1\nDELE 2\nDELE 3\nQUIT\n"
 
 /* LIST's size is a hint, often wrong: then the server must prove itself. */
 static const struct {
@@ -861,6 +907,11 @@ static void add_order(TCase *tcase)
 	tcase_add_test(tcase, kept_mail_is_not_deleted);
 	tcase_add_test(tcase,
 		       what_the_journal_vouches_for_is_deleted_without_retr);
+	tcase_add_test(
+		tcase,
+		where_what_nobody_asked_for_has_come_quit_waits_for_the_deles);
+	tcase_add_test(tcase,
+		       a_dele_refused_with_quit_behind_it_is_noted_all_the_same);
 	tcase_add_test(tcase, an_empty_plan_says_and_flushes_nothing);
 	tcase_add_test(tcase,
 		       a_window_holds_as_many_commands_as_no_side_can_block_on);
