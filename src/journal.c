@@ -344,21 +344,35 @@ int journal_forget(struct journal *journal, int64_t id, struct error *err)
 	return db_execute(journal, stmt, err);
 }
 
-/* ---- deleted, as the server says ---- */
+/* ---- what may be lost ---- */
+
+static int begin_unsynced(struct journal *journal, struct error *err)
+{
+	if (db_run(journal, "PRAGMA synchronous = NORMAL", err) < 0)
+		return -1;
+	return journal_begin(journal, err);
+}
+
+/* Ends what begin_unsynced began, also where that or what followed failed. */
+static int end_unsynced(struct journal *journal, int r, struct error *err)
+{
+	if (r < 0)
+		journal_rollback(journal);
+	else
+		r = journal_commit(journal, err);
+	if (db_run(journal, "PRAGMA synchronous = FULL", err) < 0)
+		return -1;
+	return r;
+}
 
 static int mark_deleted(struct journal *journal, const int64_t *ids, size_t n,
 			struct error *err)
 {
-	if (journal_begin(journal, err) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (journal_set_state(journal, ids[i], JOURNAL_DELETED, err) <
-		    0) {
-			journal_rollback(journal);
+		    0)
 			return -1;
-		}
-	}
-	return journal_commit(journal, err);
+	return 0;
 }
 
 int journal_record_deleted(struct journal *journal, const int64_t *ids,
@@ -372,12 +386,10 @@ int journal_record_deleted(struct journal *journal, const int64_t *ids,
 	if (n == 0 || db_clock_sec() - lied_at < GONE_KEPT_SEC)
 		return 0;
 
-	if (db_run(journal, "PRAGMA synchronous = NORMAL", err) < 0)
-		return -1;
-	r = mark_deleted(journal, ids, n, err);
-	if (db_run(journal, "PRAGMA synchronous = FULL", err) < 0)
-		return -1;
-	return r;
+	r = begin_unsynced(journal, err);
+	if (r == 0)
+		r = mark_deleted(journal, ids, n, err);
+	return end_unsynced(journal, r, err);
 }
 
 /* ---- a person's word ---- */
@@ -540,4 +552,24 @@ int journal_set_fact(struct journal *journal, enum journal_fact fact,
 	db_bind_number(stmt, 1, fact);
 	db_bind_number(stmt, 2, value);
 	return db_execute(journal, stmt, err);
+}
+
+static int set_facts(struct journal *journal, const enum journal_fact *facts,
+		     const int64_t *values, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (journal_set_fact(journal, facts[i], values[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int journal_record_facts(struct journal *journal,
+			 const enum journal_fact *facts, const int64_t *values,
+			 size_t n, struct error *err)
+{
+	int r = begin_unsynced(journal, err);
+
+	if (r == 0)
+		r = set_facts(journal, facts, values, n, err);
+	return end_unsynced(journal, r, err);
 }

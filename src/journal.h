@@ -183,8 +183,19 @@ enum journal_fact {
 	JOURNAL_APOP_REFUSED,	     /* 32 bits of greeting, capabilities and secret */
 	JOURNAL_QUIT_LIED_AT,	     /* seconds since 1970: it kept what it said it deleted */
 	JOURNAL_AWAITS_MARK,	     /* 1: made for a marking that has not ended */
+	JOURNAL_CAPA,		     /* these three: see capa_memory.c */
+	JOURNAL_CAPA_AT,	     /* seconds since 1970 */
+	JOURNAL_LOGIN_DELAY,	     /* seconds */
 };
 int journal_get_fact(struct journal *journal, enum journal_fact fact,
 		     int64_t *ret, struct error *err) _must_check_;
 int journal_set_fact(struct journal *journal, enum journal_fact fact,
 		     int64_t value, struct error *err) _must_check_;
+
+/*
+ * What may be lost: a transaction of its own, whole or not at all but not
+ * synced.
+ */
+int journal_record_facts(struct journal *journal,
+			 const enum journal_fact *facts, const int64_t *values,
+			 size_t n, struct error *err) _must_check_;

@@ -282,16 +282,33 @@ static int read_sizes(struct pop3 *pop3, struct list *sizes, struct error *err)
 	return read_lines(pop3, sizes, false, err);
 }
 
+/*
+ * What is queued here leaves with LIST. Capabilities that were remembered are
+ * checked on the way, where that costs no round trip.
+ */
+static int queue_first(struct pop3 *pop3, struct error *err)
+{
+	const struct pop3_capa *capa = pop3_capa(pop3);
+
+	if (!capa->pipelining)
+		return 0;
+	if (capa->is_assumed && pop3_queue_word(pop3, "CAPA", err) < 0)
+		return -1;
+	return pop3_queue_word(pop3, "UIDL", err);
+}
+
 static int read_both(struct pop3 *pop3, struct list *uids, struct list *sizes,
 		     bool *ret_has_uids, struct error *err)
 {
 	bool is_pipelined = pop3_capa(pop3)->pipelining;
+	bool is_checked = is_pipelined && pop3_capa(pop3)->is_assumed;
 	struct error refusal = { 0 };
 
-	if (is_pipelined && pop3_queue_word(pop3, "UIDL", err) < 0)
+	if (queue_first(pop3, err) < 0 ||
+	    ask(pop3, is_pipelined ? "LIST" : "UIDL", err) < 0 ||
+	    (is_checked && pop3_check_capa(pop3, err) < 0))
 		return -1;
-	if (ask(pop3, is_pipelined ? "LIST" : "UIDL", err) < 0 ||
-	    read_uids(pop3, uids, ret_has_uids, &refusal) < 0) {
+	if (read_uids(pop3, uids, ret_has_uids, &refusal) < 0) {
 		if (refusal.kind != ERROR_NONE)
 			*err = refusal;
 		return -1;

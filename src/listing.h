@@ -28,7 +28,10 @@ struct listing {
 	char *text;	  /* owns the uids */
 };
 
-/* In one write where PIPELINING is offered, else one after the other. */
+/*
+ * In one write where PIPELINING is offered, and then with CAPA in front when
+ * that is only assumed; else one after the other.
+ */
 int listing_read(struct pop3 *pop3, struct listing *ret, struct error *err)
 	_must_check_;
 void listing_done(struct listing *listing);

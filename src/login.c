@@ -257,29 +257,25 @@ static enum way way_of_choice(const struct login *login, struct pop3 *pop3)
 	return pop3_capa(pop3)->sasl_plain ? WAY_PLAIN : WAY_USER;
 }
 
-/* The one or two ways to try, in order. */
-static int choose_ways(const struct login *login, struct pop3 *pop3,
-		       enum way ways[2], struct error *err)
+static int choose_first_way(const struct login *login, struct pop3 *pop3,
+			    enum way *ret, struct error *err)
 {
 	bool has_timestamp = pop3_timestamp(pop3)[0] != '\0';
+	enum way way = way_of_choice(login, pop3);
 	bool was_refused = false;
 
-	ways[0] = way_of_choice(login, pop3);
-	ways[1] = WAY_NONE;
-	if (ways[0] == WAY_APOP && !has_timestamp)
+	if (way == WAY_APOP && !has_timestamp)
 		return error_set(err, ERROR_AUTH,
 				 "server's greeting offers no APOP, and "
 				 "auth = \"APOP\" allows nothing else");
-	if (login->account->auth != AUTH_AUTO || !has_timestamp)
-		return 0;
-
-	if (apop_was_refused(login, pop3, &was_refused, err) < 0)
-		return -1;
-	/* Remembered is only what the other way made good. */
-	if (!was_refused) {
-		ways[1] = ways[0];
-		ways[0] = WAY_APOP;
+	if (login->account->auth == AUTH_AUTO && has_timestamp) {
+		if (apop_was_refused(login, pop3, &was_refused, err) < 0)
+			return -1;
+		/* Remembered is only what the other way made good. */
+		if (!was_refused)
+			way = WAY_APOP;
 	}
+	*ret = way;
 	return 0;
 }
 
@@ -303,18 +299,24 @@ static int attempt(const struct login *login, struct pop3 *pop3, enum way way,
 	return error_set(err, ERROR_AUTH, "no way to log in");
 }
 
-/* APOP was refused with *err: the other way, if the link allows it. */
-static int fall_back(const struct login *login, struct pop3 *pop3, enum way way,
-		     struct error *err)
+/* The first way was refused with *err: the other one, if the link allows it. */
+static int fall_back(const struct login *login, struct pop3 *pop3,
+		     enum way refused, enum way way, struct error *err)
 {
 	struct error refusal = *err;
 	int r;
 
 	if (check_link(login, pop3, way, err) < 0) {
-		(void)error_prefix(err, "APOP refused (%.120s)", refusal.text);
+		(void)error_prefix(err, "%s refused (%.120s)",
+				   way_name(refused), refusal.text);
 		return 1;
 	}
 	r = attempt(login, pop3, way, err);
+	if (r > 0)
+		(void)error_prefix(err, "%s, then %s refused",
+				   way_name(refused), way_name(way));
+	if (refused != WAY_APOP)
+		return r;
 	if (r == 0)
 		return remember_apop(login, pop3, err);
 	if (r < 0 && err->kind == ERROR_NETWORK) {
@@ -325,28 +327,48 @@ static int fall_back(const struct login *login, struct pop3 *pop3, enum way way,
 		(void)error_prefix(err, "APOP refused, and no second attempt");
 		return 1;
 	}
-	if (r > 0)
-		(void)error_prefix(err, "APOP, then %s refused", way_name(way));
 	return r;
 }
 
-/* 0 logged in, 1 refused, -1 failed. */
-static int try_ways(const struct login *login, struct pop3 *pop3,
-		    const enum way ways[2], struct error *err)
+/*
+ * Way was refused with *err. What was assumed of the server is asked for now:
+ * it may have been the way that was wrong, and not the password.
+ */
+static int choose_other_way(const struct login *login, struct pop3 *pop3,
+			    enum way way, enum way *ret, struct error *err)
 {
+	struct error refusal = *err;
+
+	if (pop3_capa(pop3)->is_assumed && pop3_ask_capa(pop3, err) < 0)
+		return error_prefix(err, "CAPA, after %s was refused",
+				    way_name(way));
+	*err = refusal;
+	*ret = way_of_choice(login, pop3);
+	if (*ret == way)
+		*ret = WAY_NONE;
+	return 0;
+}
+
+/* At most two ways. 0 logged in, 1 refused, -1 failed. */
+static int try_ways(const struct login *login, struct pop3 *pop3,
+		    struct error *err)
+{
+	enum way way = WAY_NONE, other = WAY_NONE;
 	int r;
 
-	if (check_link(login, pop3, ways[0], err) < 0)
+	if (choose_first_way(login, pop3, &way, err) < 0 ||
+	    check_link(login, pop3, way, err) < 0)
 		return -1;
-	r = attempt(login, pop3, ways[0], err);
+	r = attempt(login, pop3, way, err);
 	if (r <= 0)
 		return r;
 	/* Busy is no refusal, and another attempt would not help. */
-	if (err->kind != ERROR_AUTH)
+	if (err->kind != ERROR_AUTH ||
+	    choose_other_way(login, pop3, way, &other, err) < 0)
 		return -1;
-	if (ways[1] != WAY_NONE)
-		return fall_back(login, pop3, ways[1], err);
-	(void)error_prefix(err, "%s refused", way_name(ways[0]));
+	if (other != WAY_NONE)
+		return fall_back(login, pop3, way, other, err);
+	(void)error_prefix(err, "%s refused", way_name(way));
 	return 1;
 }
 
@@ -354,12 +376,8 @@ int login_run(const struct login *login, struct pop3 *pop3,
 	      uint32_t *ret_retry_sec, struct error *err)
 {
 	struct error local = { 0 };
-	enum way ways[2];
-	int r;
+	int r = try_ways(login, pop3, err);
 
-	if (choose_ways(login, pop3, ways, err) < 0)
-		return -1;
-	r = try_ways(login, pop3, ways, err);
 	if (r == 0)
 		return forget_refusal(login, err);
 

@@ -31,6 +31,9 @@ int login_check_refusal(const struct login *login, uint32_t *ret_retry_sec,
 			struct error *err) _must_check_;
 
 /*
+ * Where the server's capabilities are assumed and the login is refused, they
+ * are asked for before that is believed.
+ *
  * Logs in, and remembers a refusal by the server or forgets the last one.
  * A refusal sets *ret_retry_sec, and so does ERROR_BUSY when the server named
  * a delay. ERROR_AUTH too when no way is allowed; nothing was sent then.

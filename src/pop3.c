@@ -318,20 +318,11 @@ int pop3_read_greeting(struct pop3 *pop3, struct error *err)
 	return 0;
 }
 
-int pop3_ask_capa(struct pop3 *pop3, struct error *err)
+static int read_capa_lines(struct pop3 *pop3, struct pop3_capa *capa,
+			   struct error *err)
 {
-	struct pop3_capa capa = { 0 };
 	struct bytes line;
 	unsigned n_lines = 0;
-	int r;
-
-	set_reply_timeout(pop3);
-	pop3->capa = capa;
-	if (send_word(pop3, "CAPA", err) < 0)
-		return -1;
-	r = expect_reply(pop3, ERROR_PROTOCOL, err);
-	if (r != 0)
-		return r < 0 ? -1 : 0; /* RFC 2449 is optional */
 
 	for (;;) {
 		if (read_line(pop3, &line, err) < 0)
@@ -343,10 +334,64 @@ int pop3_ask_capa(struct pop3 *pop3, struct error *err)
 			return error_set(err, ERROR_PROTOCOL,
 					 "list of capabilities does not end");
 		}
-		pop3_parse_capability(line, &capa);
+		pop3_parse_capability(line, capa);
 	}
-	capa.known = true;
-	pop3->capa = capa;
+	capa->known = true;
+	return 0;
+}
+
+/* RFC 2449 is optional: 0 too when the server knows no CAPA. */
+static int read_capa(struct pop3 *pop3, struct pop3_capa *ret,
+		     struct error *err)
+{
+	struct pop3_capa capa = { 0 };
+	struct error refusal = { 0 };
+	int r;
+
+	set_reply_timeout(pop3);
+	r = expect_reply(pop3, ERROR_PROTOCOL, &refusal);
+	if (r < 0) {
+		*err = refusal;
+		return -1;
+	}
+	if (r == 0 && read_capa_lines(pop3, &capa, err) < 0)
+		return -1;
+	*ret = capa;
+	return 0;
+}
+
+int pop3_ask_capa(struct pop3 *pop3, struct error *err)
+{
+	set_reply_timeout(pop3);
+	if (send_word(pop3, "CAPA", err) < 0)
+		return -1;
+	return read_capa(pop3, &pop3->capa, err);
+}
+
+void pop3_assume_capa(struct pop3 *pop3, const struct pop3_capa *capa)
+{
+	pop3->capa = *capa;
+	pop3->capa.is_assumed = true;
+}
+
+/*
+ * RFC 2449 sections 5 and 6: what the two states list may differ, and servers
+ * leave out after the login what is of no use then (STLS, SASL, USER). What is
+ * used then must be equal.
+ */
+int pop3_check_capa(struct pop3 *pop3, struct error *err)
+{
+	struct pop3_capa *capa = &pop3->capa;
+	struct pop3_capa now;
+
+	if (read_capa(pop3, &now, err) < 0)
+		return -1;
+	if (!now.known)
+		return 0;
+	if (capa->pipelining == now.pipelining && capa->uidl == now.uidl)
+		capa->is_assumed = false;
+	capa->pipelining = now.pipelining;
+	capa->uidl = now.uidl;
 	return 0;
 }
 

@@ -35,7 +35,16 @@ const char *pop3_timestamp(const struct pop3 *pop3);
 
 /* A server without CAPA is no error: capa.known stays false. */
 int pop3_ask_capa(struct pop3 *pop3, struct error *err) _must_check_;
+/* In place of asking: what an earlier visit was told. */
+void pop3_assume_capa(struct pop3 *pop3, const struct pop3_capa *capa);
 const struct pop3_capa *pop3_capa(const struct pop3 *pop3);
+
+/*
+ * The reply to a CAPA that was queued after the login. What counts then is
+ * taken over; the capabilities are assumed no longer when it agrees with them.
+ * A refusal says nothing: some servers know CAPA before the login alone.
+ */
+int pop3_check_capa(struct pop3 *pop3, struct error *err) _must_check_;
 
 /* Greeting, timestamp and capabilities are forgotten: they came in clear. */
 int pop3_start_tls(struct pop3 *pop3, const struct tls_trust *trust,

@@ -70,6 +70,7 @@ struct pop3_capa {
 	bool sasl_plain;
 	bool resp_codes;
 	uint32_t login_delay_sec;
+	bool is_assumed; /* of an earlier visit, not asked for in this one */
 };
 
 /* One line of the CAPA list, case-blind; unknown ones are skipped. RFC 2449. */

@@ -20,6 +20,7 @@
  */
 #include "session.h"
 
+#include "capa_memory.h"
 #include "delivery.h"
 #include "dial.h"
 #include "fetch.h"
@@ -40,6 +41,8 @@ struct session {
 	struct report *report;
 	struct pop3 *pop3;
 	struct delivery *delivery;
+	struct capa_memory memory; /* as earlier visits left it */
+	bool has_left_out_capa;
 	struct journal_rows rows; /* the plan borrows from these two */
 	struct listing listing;
 	struct plan plan;
@@ -128,37 +131,46 @@ static int greet(struct session *s, struct error *err)
  * Some servers hang up on CAPA. One more visit at once does without it, unless
  * it takes CAPA to know whether STLS is there.
  */
-static int ask_capa(struct session *s, struct error *err)
+static bool leaves_out_capa(const struct session *s)
 {
-	bool is_needed = s->job->account->tls == TLS_STARTTLS;
-
-	if (s->job->skips_capa && !is_needed)
-		return 0;
-
-	s->report->step = STEP_CAPA;
-	if (pop3_ask_capa(s->pop3, err) == 0)
-		return 0;
-	s->report->again = !is_needed && err->kind == ERROR_NETWORK &&
-			   !stream_is_stopping(pop3_stream(s->pop3));
-	return -1;
+	return s->job->is_again && s->memory.state == CAPA_BROKE_OFF;
 }
 
-/* Required, never tried: without TLS no credential leaves. */
+/* What the server can do: as remembered, or asked. */
+static int learn_capa(struct session *s, struct error *err)
+{
+	if (capa_memory_is_usable(&s->memory)) {
+		pop3_assume_capa(s->pop3, &s->memory.capa);
+		return 0;
+	}
+	if (leaves_out_capa(s)) {
+		s->has_left_out_capa = true;
+		return 0;
+	}
+	s->report->step = STEP_CAPA;
+	return pop3_ask_capa(s->pop3, err);
+}
+
+/*
+ * Required, never tried: without TLS no credential leaves. What is remembered
+ * was said inside TLS, and so says nothing of STLS but that it was there.
+ */
 static int secure(struct session *s, struct error *err)
 {
 	const struct account *account = s->job->account;
+	const struct pop3_capa *capa = pop3_capa(s->pop3);
 
 	if (account->tls != TLS_STARTTLS)
 		return 0;
 
 	s->report->step = STEP_STARTTLS;
-	if (pop3_capa(s->pop3)->known && !pop3_capa(s->pop3)->stls)
+	if (capa->known && !capa->is_assumed && !capa->stls)
 		return error_set(
 			err, ERROR_PROTOCOL,
 			"server does not offer STLS; nothing was sent");
 	if (pop3_start_tls(s->pop3, s->job->trust, account->host, err) < 0)
 		return -1;
-	return ask_capa(s, err);
+	return learn_capa(s, err);
 }
 
 static struct login login_of(const struct session *s)
@@ -439,7 +451,7 @@ static int check_room(struct session *s, struct error *err)
 
 static int visit(struct session *s, struct error *err)
 {
-	if (greet(s, err) < 0 || ask_capa(s, err) < 0 || secure(s, err) < 0 ||
+	if (greet(s, err) < 0 || learn_capa(s, err) < 0 || secure(s, err) < 0 ||
 	    log_in(s, err) < 0)
 		return -1;
 	if (s->job->purpose == PURPOSE_MARK_SEEN)
@@ -492,6 +504,74 @@ static void quit(struct session *s)
 		  err.text);
 }
 
+static int update_memory(struct session *s, const struct capa_memory *memory,
+			 struct error *err)
+{
+	return capa_memory_update(s->job->journal, s->job->account, &s->memory,
+				  memory, err);
+}
+
+/* After a good visit. */
+static void remember_capa(struct session *s)
+{
+	struct capa_memory memory = { .state = CAPA_REMEMBERED,
+				      .capa = *pop3_capa(s->pop3) };
+	struct error err = { 0 };
+
+	if (memory.capa.is_assumed)
+		memory.state = s->memory.state;
+	if (s->has_left_out_capa)
+		memory.state = CAPA_UNASKED;
+	if (update_memory(s, &memory, &err) < 0)
+		notes_add(s->job->notes, LOG_WARNING, "%s", err.text);
+}
+
+/* CAPA, where a visit without it makes sense. */
+static bool has_broken_at_capa(const struct session *s, const struct error *err)
+{
+	return s->report->step == STEP_CAPA && err->kind == ERROR_NETWORK &&
+	       s->job->account->tls != TLS_STARTTLS;
+}
+
+/*
+ * Until it has listed what there is: with that the server has shown that it is
+ * as remembered. A server that is busy, and a fault of ours, speak not against
+ * a memory.
+ */
+static bool speaks_against_memory(const struct session *s,
+				  const struct error *err)
+{
+	return capa_memory_is_usable(&s->memory) &&
+	       s->report->step > STEP_GREETING && s->listing.items == NULL &&
+	       (err->kind == ERROR_NETWORK || err->kind == ERROR_PROTOCOL ||
+		err->kind == ERROR_AUTH);
+}
+
+/*
+ * After a failure: what has led to it, or may have, is not believed any longer,
+ * and where it was not asked for in this visit one more is due at once. A
+ * refused login was looked into: that stands.
+ */
+static void revise_memory(struct session *s, const struct error *failure)
+{
+	struct capa_memory memory = { .state = CAPA_FORGOTTEN };
+	bool is_assumed = pop3_capa(s->pop3)->is_assumed;
+	bool is_broken = has_broken_at_capa(s, failure);
+	struct error ignored = { 0 };
+
+	if (stream_is_stopping(pop3_stream(s->pop3)))
+		return;
+	if (is_broken)
+		memory.state = CAPA_BROKE_OFF;
+	else if (!speaks_against_memory(s, failure))
+		return;
+	/* What cannot be written down would be the same again. */
+	if (update_memory(s, &memory, &ignored) < 0)
+		return;
+	s->report->again = is_broken ||
+			   (is_assumed && failure->kind != ERROR_AUTH);
+}
+
 static int prepare(struct session *s, struct error *err)
 {
 	const struct account *account = s->job->account;
@@ -507,7 +587,9 @@ static int prepare(struct session *s, struct error *err)
 	if (recover(s, err) < 0)
 		return -1;
 	s->report->step = STEP_LOGIN;
-	if (login_check_refusal(&login, &s->report->retry_sec, err) < 0)
+	if (login_check_refusal(&login, &s->report->retry_sec, err) < 0 ||
+	    capa_memory_load(s->job->journal, s->job->account, &s->memory,
+			     err) < 0)
 		return -1;
 	return delivery_new(s->job->maildir, s->job->journal, &limits,
 			    &s->delivery, err);
@@ -525,8 +607,10 @@ int session_run(const struct session_job *job, struct report *report,
 	/* From here on the server may hold a lock for us. */
 	if (visit(&s, err) < 0) {
 		leave(&s);
+		revise_memory(&s, err);
 		return -1;
 	}
 	quit(&s);
+	remember_capa(&s);
 	return 0;
 }

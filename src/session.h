@@ -25,7 +25,7 @@ struct session_job {
 	int stop_fd;	   /* readable once the worker is told to stop */
 	enum purpose purpose;
 	bool is_asked_for; /* by a person */
-	bool skips_capa;   /* the server hung up on CAPA a moment ago */
+	bool is_again;	   /* the last visit asked for this one, at once */
 };
 
 /*

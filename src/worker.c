@@ -349,7 +349,7 @@ static int make_visit(struct worker_self *self, struct error *err)
 		.stop_fd = self->stop_fd,
 		.purpose = self->job->purpose,
 		.is_asked_for = self->job->is_asked_for,
-		.skips_capa = self->job->is_again,
+		.is_again = self->job->is_again,
 	};
 	return session_run(&job, &self->report, err);
 }

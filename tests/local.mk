@@ -101,6 +101,7 @@ tests_simulation_simulate_weakened_LDADD = \
 
 unit_tests = \
 	tests/unit/test-account \
+	tests/unit/test-capa-memory \
 	tests/unit/test-config \
 	tests/unit/test-delivery \
 	tests/unit/test-dial \
@@ -279,6 +280,7 @@ dist_noinst_DATA += \
 	tests/scripts/bytes-split.pop3 \
 	tests/scripts/bytes.pop3 \
 	tests/scripts/capa-cut.pop3 \
+	tests/scripts/capa-hang-remembered.pop3 \
 	tests/scripts/capa-hang.pop3 \
 	tests/scripts/capa-odd.pop3 \
 	tests/scripts/capa-unknown.pop3 \
@@ -311,6 +313,18 @@ dist_noinst_DATA += \
 	tests/scripts/keep-forever.pop3 \
 	tests/scripts/keep-then-delete.pop3 \
 	tests/scripts/keep-without-uidl.pop3 \
+	tests/scripts/known-server-auth-challenge.pop3 \
+	tests/scripts/known-server-auth-gone.pop3 \
+	tests/scripts/known-server-auth-hangs-up.pop3 \
+	tests/scripts/known-server-other-tls.pop3 \
+	tests/scripts/known-server-password-refused.pop3 \
+	tests/scripts/known-server-pipelining-gone.pop3 \
+	tests/scripts/known-server-pipelining-not-offered.pop3 \
+	tests/scripts/known-server-starttls-gone.pop3 \
+	tests/scripts/known-server-starttls.pop3 \
+	tests/scripts/known-server-without-capa.pop3 \
+	tests/scripts/known-server-without-pipelining.pop3 \
+	tests/scripts/known-server.pop3 \
 	tests/scripts/last-crlf-missing.pop3 \
 	tests/scripts/last-line-runs-into-dot.pop3 \
 	tests/scripts/lf-body-alone.pop3 \
@@ -352,6 +366,7 @@ dist_noinst_DATA += \
 	tests/scripts/quit-refused.pop3 \
 	tests/scripts/quit-unanswered-ignored.pop3 \
 	tests/scripts/quit-unanswered.pop3 \
+	tests/scripts/quit-with-deles.pop3 \
 	tests/scripts/replica-older-view.pop3 \
 	tests/scripts/reset-in-message.pop3 \
 	tests/scripts/retr-garbage.pop3 \

@@ -129,7 +129,7 @@ static const struct {
 	  .kind = ERROR_PROTOCOL, .capa = "USER" },
 };
 
-static void open_pop3(int fd, struct pop3 **ret)
+static void open_greeted(int fd, struct pop3 **ret)
 {
 	const struct stream_options options = { .stop_fd = -1 };
 	const struct pop3_timeouts timeouts = { .reply_usec = USEC_PER_MINUTE,
@@ -140,6 +140,13 @@ static void open_pop3(int fd, struct pop3 **ret)
 	ck_assert_int_eq(stream_new(fd, &options, &stream, &err), 0);
 	ck_assert_int_eq(pop3_new(stream, &timeouts, ret, &err), 0);
 	ck_assert_int_eq(pop3_read_greeting(*ret, &err), 0);
+}
+
+static void open_pop3(int fd, struct pop3 **ret)
+{
+	struct error err = { 0 };
+
+	open_greeted(fd, ret);
 	ck_assert_msg(pop3_ask_capa(*ret, &err) == 0, "%s", err.text);
 }
 
@@ -362,6 +369,57 @@ START_TEST(a_broken_list_is_none)
 }
 END_TEST
 
+/* In one write with the lists, and read before them. */
+START_TEST(capabilities_that_were_assumed_are_checked_on_the_way)
+{
+	static const struct {
+		const char *reply; /* to CAPA */
+		bool is_assumed;
+		bool pipelining;
+		bool uidl;
+	} cases[] = {
+		{ "+OK\r\nUIDL\r\nPIPELINING\r\nTOP\r\n.\r\n", false, true,
+		  true },
+		{ "+OK\r\nUIDL\r\n.\r\n", true, false, true },
+		{ "+OK\r\nPIPELINING\r\n.\r\n", true, true, false },
+		{ "-ERR not here\r\n", true, true, true },
+	};
+	const struct pop3_capa capa = { .known = true,
+					.uidl = true,
+					.pipelining = true,
+					.sasl_plain = true };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct peer_row rows[] = {
+			{ .send = "+OK ready\r\n" },
+			PEER_ROW("CAPA", NULL),
+			PEER_ROW("UIDL", NULL),
+			PEER_ROW("LIST", cases[i].reply),
+			{ .send = "+OK\r\n1 A\r\n.\r\n+OK\r\n1 10\r\n.\r\n" },
+			PEER_ROW("QUIT", "+OK bye\r\n"),
+		};
+		_cleanup_peer_ struct peer *peer = NULL;
+		_cleanup_pop3_ struct pop3 *pop3 = NULL;
+		_cleanup_(listing_done) struct listing listing = { 0 };
+		struct error err = { 0 };
+		int fd;
+
+		peer = peer_new(rows, ARRAY_SIZE(rows), &fd);
+		open_greeted(fd, &pop3);
+		pop3_assume_capa(pop3, &capa);
+		ck_assert_msg(listing_read(pop3, &listing, &err) == 0, "%s",
+			      err.text);
+		ck_assert_uint_eq(listing.n_items, 1);
+		ck_assert_int_eq(err.kind, ERROR_NONE);
+		ck_assert(pop3_capa(pop3)->is_assumed == cases[i].is_assumed);
+		ck_assert(pop3_capa(pop3)->pipelining == cases[i].pipelining);
+		ck_assert(pop3_capa(pop3)->uidl == cases[i].uidl);
+		ck_assert(pop3_capa(pop3)->sasl_plain);
+		check_quit(&pop3, peer, "assumed");
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("listing");
@@ -374,6 +432,8 @@ int main(void)
 			    (int)ARRAY_SIZE(listing_cases));
 	tcase_add_loop_test(tcase, reads_both_lists_at_once, 0,
 			    (int)ARRAY_SIZE(listing_cases));
+	tcase_add_test(tcase,
+		       capabilities_that_were_assumed_are_checked_on_the_way);
 	tcase_add_test(tcase, uids_beyond_the_bound_go_by_their_digest);
 	tcase_add_test(tcase, what_is_beyond_the_bound_is_read_and_dropped);
 	tcase_add_loop_test(tcase, a_broken_list_is_none, 0,

@@ -71,7 +71,7 @@ struct outcome {
 	bool is_far; /* false: this machine has no address but loopback */
 };
 
-static struct pop3 *open_pop3(int fd)
+static struct pop3 *open_greeted(int fd)
 {
 	const struct stream_options options = { .stop_fd = -1 };
 	const struct pop3_timeouts timeouts = { .reply_usec = USEC_PER_MINUTE,
@@ -83,6 +83,14 @@ static struct pop3 *open_pop3(int fd)
 	ck_assert_int_eq(stream_new(fd, &options, &stream, &err), 0);
 	ck_assert_int_eq(pop3_new(stream, &timeouts, &pop3, &err), 0);
 	ck_assert_int_eq(pop3_read_greeting(pop3, &err), 0);
+	return pop3;
+}
+
+static struct pop3 *open_pop3(int fd)
+{
+	struct pop3 *pop3 = open_greeted(fd);
+	struct error err = { 0 };
+
 	ck_assert_int_eq(pop3_ask_capa(pop3, &err), 0);
 	return pop3;
 }
@@ -578,8 +586,102 @@ START_TEST(behind_a_remembered_apop_there_is_one_attempt)
 }
 END_TEST
 
+/* clang-format off */
+static const struct {
+	const char *name;
+	const char *greeting;
+	bool has_plain; /* as an earlier visit was told */
+	struct peer_row rows[6];
+	const char *expected;
+	enum error_kind kind;
+	int64_t refusals; /* remembered */
+} assumed_cases[] = {
+	{ .name = "a way that is there needs no question",
+	  .greeting = WITHOUT_APOP, .has_plain = true,
+	  .rows = { PEER_ROW(PLAIN, OK) },
+	  .expected = PLAIN "\n" },
+	{ .name = "AUTH that is there no longer is followed by USER and PASS",
+	  .greeting = WITHOUT_APOP, .has_plain = true,
+	  .rows = { PEER_ROW(PLAIN, "-ERR unknown command\r\n"),
+		    PEER_ROW("CAPA", CAPA_USER), PEER_ROW(USER, OK),
+		    PEER_ROW(PASS, OK) },
+	  .expected = PLAIN "\nCAPA\n" USER "\n" PASS "\n" },
+	{ .name = "USER that is there no longer is followed by AUTH PLAIN",
+	  .greeting = WITHOUT_APOP,
+	  .rows = { PEER_ROW(USER, NO), PEER_ROW("CAPA", CAPA_PLAIN),
+		    PEER_ROW(PLAIN, OK) },
+	  .expected = USER "\nCAPA\n" PLAIN "\n" },
+	{ .name = "a refusal that CAPA does not explain stands",
+	  .greeting = WITHOUT_APOP, .has_plain = true,
+	  .rows = { PEER_ROW(PLAIN, NO), PEER_ROW("CAPA", CAPA_PLAIN) },
+	  .expected = PLAIN "\nCAPA\n", .kind = ERROR_AUTH, .refusals = 1 },
+	{ .name = "a second refusal stands",
+	  .greeting = WITHOUT_APOP, .has_plain = true,
+	  .rows = { PEER_ROW(PLAIN, NO), PEER_ROW("CAPA", CAPA_USER),
+		    PEER_ROW(USER, OK), PEER_ROW(PASS, NO) },
+	  .expected = PLAIN "\nCAPA\n" USER "\n" PASS "\n",
+	  .kind = ERROR_AUTH, .refusals = 1 },
+	{ .name = "a refusal with an end behind it is not yet remembered",
+	  .greeting = WITHOUT_APOP, .has_plain = true,
+	  .rows = { PEER_ROW(PLAIN, NO), { .expect = "CAPA", .closes = true } },
+	  .expected = PLAIN "\nCAPA\n", .kind = ERROR_NETWORK },
+	{ .name = "a busy server is not asked",
+	  .greeting = WITHOUT_APOP, .has_plain = true,
+	  .rows = { PEER_ROW(PLAIN, "-ERR [IN-USE] later\r\n") },
+	  .expected = PLAIN "\n", .kind = ERROR_BUSY },
+	{ .name = "behind a refused APOP comes what the server has now",
+	  .greeting = WITH_APOP, .has_plain = true,
+	  .rows = { PEER_ROW("APOP *", NO), PEER_ROW("CAPA", CAPA_USER),
+		    PEER_ROW(USER, OK), PEER_ROW(PASS, OK) },
+	  .expected = APOP "\nCAPA\n" USER "\n" PASS "\n" },
+};
+/* clang-format on */
+
+START_TEST(what_was_assumed_is_asked_for_before_a_refusal_is_believed)
+{
+	const struct pop3_capa capa = {
+		.known = true,
+		.user = true,
+		.sasl_plain = assumed_cases[_i].has_plain,
+	};
+	const char *name = assumed_cases[_i].name;
+	struct peer_row rows[7] = { { .send = assumed_cases[_i].greeting } };
+	_cleanup_peer_ struct peer *peer = NULL;
+	_cleanup_pop3_ struct pop3 *pop3 = NULL;
+	struct error err = { 0 };
+	struct scene scene;
+	uint32_t retry_sec;
+	size_t n = 0;
+	int fd;
+
+	scene_make(&scene);
+	for (; assumed_cases[_i].rows[n].expect; n++)
+		rows[n + 1] = assumed_cases[_i].rows[n];
+	peer = peer_new(rows, n + 1, &fd);
+	pop3 = open_greeted(fd);
+	pop3_assume_capa(pop3, &capa);
+	ck_assert_msg(login_run(&scene.login, pop3, &retry_sec, &err) ==
+			      (assumed_cases[_i].kind == ERROR_NONE ? 0 : -1),
+		      "%s: %s", name, err.text);
+	ck_assert_msg(assumed_cases[_i].kind == ERROR_NONE ||
+			      err.kind == assumed_cases[_i].kind,
+		      "%s: %s", name, err.text);
+	pop3_free(&pop3);
+	ck_assert_msg(strcmp(peer_finish(peer), assumed_cases[_i].expected) ==
+			      0,
+		      "%s: %s", name, peer_finish(peer));
+	ck_assert_int_eq(fact(&scene, JOURNAL_REFUSED_TIMES),
+			 assumed_cases[_i].refusals);
+	store_close(&scene.store);
+}
+END_TEST
+
 static void add_memory(TCase *tcase)
 {
+	tcase_add_loop_test(
+		tcase,
+		what_was_assumed_is_asked_for_before_a_refusal_is_believed, 0,
+		(int)ARRAY_SIZE(assumed_cases));
 	tcase_add_test(tcase, refusals_in_a_row_double_the_pause);
 	tcase_add_test(tcase, a_refusal_of_another_secret_begins_anew);
 	tcase_add_test(tcase, a_success_forgets_the_refusals);

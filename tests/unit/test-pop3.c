@@ -203,9 +203,11 @@ static const struct {
 } capa_cases[] = {
 	{ "a server without CAPA", "-ERR unknown\r\n", 0, { 0 } },
 	{ "an empty list", "+OK\r\n.\r\n", 0, { .known = true } },
-	{ "what we use", "+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\nSTLS\r\n"
+	{ "what we use",
+	  "+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\nSTLS\r\n"
 	  "SASL LOGIN PLAIN\r\nRESP-CODES\r\nLOGIN-DELAY 60\r\nX-Y\r\n.\r\n",
-	  0, { true, true, true, true, true, true, true, 60 } },
+	  0,
+	  { true, true, true, true, true, true, true, 60, false } },
 	{ "a list that is cut", "+OK\r\nUSER\r\n", -1, { 0 } },
 };
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "capa_memory.h"
 #include "peer.h"
 #include "scratch.h"
 
@@ -76,6 +77,9 @@ struct scene {
 	int stop_fd;
 	enum purpose purpose;
 	bool is_asked_for;
+	bool is_again;
+	struct capa_memory
+		memory; /* of the server that is next; state 0: none */
 	int result;
 };
 
@@ -129,6 +133,7 @@ static void visit(struct scene *scene)
 		.stop_fd = scene->stop_fd,
 		.purpose = scene->purpose,
 		.is_asked_for = scene->is_asked_for,
+		.is_again = scene->is_again,
 	};
 
 	scene->report = (struct report){ 0 };
@@ -137,11 +142,23 @@ static void visit(struct scene *scene)
 	scene->result = session_run(&job, &scene->report, &scene->err);
 }
 
+/* A peer's port is new each time, and what is remembered belongs to a port. */
+static void remember(struct scene *scene)
+{
+	const struct capa_memory none = { 0 };
+
+	ck_assert_int_eq(capa_memory_update(scene->store.journal,
+					    &scene->account, &none,
+					    &scene->memory, &scene->err),
+			 0);
+}
+
 static void play(struct scene *scene, const struct peer_row *rows,
 		 size_t n_rows)
 {
 	peer_free(&scene->peer);
 	scene->peer = peer_new_listening(rows, n_rows, &scene->account.port);
+	remember(scene);
 	visit(scene);
 }
 
@@ -389,6 +406,183 @@ static uint16_t refused_port(void)
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
 	return ntohs(address.sin_port);
 }
+
+/* clang-format off */
+#define PIPELINING     { .known = true, .uidl = true, .pipelining = true }
+#define ONE_AT_A_TIME  { .known = true, .uidl = true }
+#define EMPTY	       "+OK\r\n.\r\n"
+#define LISTS_AFTER(r) \
+	PEER_ROW("CAPA", NULL), PEER_ROW("UIDL", NULL), PEER_ROW("LIST", r)
+#define SAID_WARM      "USER mrose\nPASS tanstaaf\n"
+
+static const struct {
+	const char *name;
+	enum capa_memory_state state;
+	struct pop3_capa capa;
+	bool is_again;
+	enum tls_mode tls;
+	struct peer_row rows[ROWS_MAX];
+	const char *said;
+	enum error_kind kind;
+	enum step step;
+	bool asks_again;
+	enum capa_memory_state state_after;
+	bool pipelining_after;
+} memory_cases[] = {
+	{ .name = "what was remembered is checked on the way",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN,
+		    LISTS_AFTER("+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n" EMPTY EMPTY),
+		    QUIT },
+	  .said = SAID_WARM "CAPA\nUIDL\nLIST\nQUIT\n",
+	  .state_after = CAPA_REMEMBERED, .pipelining_after = true },
+	{ .name = "PIPELINING that is there no longer is not used the next time",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN,
+		    LISTS_AFTER("+OK\r\nUIDL\r\n.\r\n" EMPTY EMPTY), QUIT },
+	  .said = SAID_WARM "CAPA\nUIDL\nLIST\nQUIT\n",
+	  .state_after = CAPA_REMEMBERED },
+	{ .name = "a server that knows CAPA before the login alone is believed",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN,
+		    LISTS_AFTER("-ERR not now\r\n" EMPTY EMPTY), QUIT },
+	  .said = SAID_WARM "CAPA\nUIDL\nLIST\nQUIT\n",
+	  .state_after = CAPA_REMEMBERED, .pipelining_after = true },
+	{ .name = "without PIPELINING nothing is asked",
+	  .state = CAPA_REMEMBERED, .capa = ONE_AT_A_TIME, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN, EMPTY_UIDL, EMPTY_LIST, QUIT },
+	  .said = SAID_WARM "UIDL\nLIST\nQUIT\n",
+	  .state_after = CAPA_REMEMBERED },
+	{ .name = "a server that had no CAPA is not asked",
+	  .state = CAPA_REMEMBERED, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN, EMPTY_UIDL, EMPTY_LIST, QUIT },
+	  .said = SAID_WARM "UIDL\nLIST\nQUIT\n",
+	  .state_after = CAPA_REMEMBERED },
+
+	{ .name = "a server that goes at the login is asked again",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, { .expect = "USER mrose", .closes = true } },
+	  .said = "USER mrose\n", .kind = ERROR_NETWORK, .step = STEP_LOGIN,
+	  .asks_again = true },
+	{ .name = "one that goes at what was sent together, too",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN,
+		    PEER_ROW("CAPA", NULL), PEER_ROW("UIDL", NULL),
+		    { .expect = "LIST", .send = "-ERR\r\n", .closes = true } },
+	  .said = SAID_WARM "CAPA\nUIDL\nLIST\n", .kind = ERROR_NETWORK,
+	  .step = STEP_LIST, .asks_again = true },
+	{ .name = "one that has no PIPELINING and answers out of turn, too",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN,
+		    LISTS_AFTER("+OK\r\nUIDL\r\n.\r\n" EMPTY "1 2\r\n") },
+	  .said = SAID_WARM "CAPA\nUIDL\nLIST\n", .kind = ERROR_PROTOCOL,
+	  .step = STEP_LIST, .asks_again = true },
+	{ .name = "what CAPA has confirmed is not to blame",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN,
+		    LISTS_AFTER("+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n" "1 2\r\n") },
+	  .said = SAID_WARM "CAPA\nUIDL\nLIST\n", .kind = ERROR_PROTOCOL,
+	  .step = STEP_LIST },
+	{ .name = "a refused login that CAPA does not explain is a refusal",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, PEER_ROW("USER mrose", "+OK\r\n"),
+		    PEER_ROW("PASS tanstaaf", "-ERR no\r\n"), CAPA, QUIT },
+	  .said = SAID_WARM "CAPA\nQUIT\n", .kind = ERROR_AUTH,
+	  .step = STEP_LOGIN },
+	{ .name = "a refusal with an end behind it is looked into once more",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, PEER_ROW("USER mrose", "+OK\r\n"),
+		    PEER_ROW("PASS tanstaaf", "-ERR no\r\n"),
+		    { .expect = "CAPA", .closes = true } },
+	  .said = SAID_WARM "CAPA\n", .kind = ERROR_NETWORK,
+	  .step = STEP_LOGIN, .asks_again = true },
+	{ .name = "STLS refused is asked for again, with CAPA before it",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_STARTTLS,
+	  .rows = { GREETING, PEER_ROW("STLS", "-ERR no\r\n"), QUIT },
+	  .said = "STLS\nQUIT\n", .kind = ERROR_PROTOCOL,
+	  .step = STEP_STARTTLS, .asks_again = true },
+	{ .name = "a busy server says nothing against it",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { GREETING, PEER_ROW("USER mrose", "+OK\r\n"),
+		    PEER_ROW("PASS tanstaaf", "-ERR [IN-USE] no\r\n"), QUIT },
+	  .said = SAID_WARM "QUIT\n", .kind = ERROR_BUSY, .step = STEP_LOGIN,
+	  .state_after = CAPA_REMEMBERED, .pipelining_after = true },
+	{ .name = "nor does a server that does not greet",
+	  .state = CAPA_REMEMBERED, .capa = PIPELINING, .tls = TLS_NONE,
+	  .rows = { { .send = "+O", .closes = true } },
+	  .said = "", .kind = ERROR_NETWORK, .step = STEP_GREETING,
+	  .state_after = CAPA_REMEMBERED, .pipelining_after = true },
+	{ .name = "nor does an end behind the listing",
+	  .state = CAPA_REMEMBERED, .capa = ONE_AT_A_TIME, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN, UIDL, LIST,
+		    { .expect = "RETR 1", .closes = true } },
+	  .said = SAID_WARM "UIDL\nLIST\nRETR 1\n", .kind = ERROR_NETWORK,
+	  .step = STEP_FETCH, .state_after = CAPA_REMEMBERED },
+
+	{ .name = "a server that goes at CAPA is visited again",
+	  .tls = TLS_NONE,
+	  .rows = { GREETING, { .expect = "CAPA", .closes = true } },
+	  .said = "CAPA\n", .kind = ERROR_NETWORK, .step = STEP_CAPA,
+	  .asks_again = true, .state_after = CAPA_BROKE_OFF },
+	{ .name = "without CAPA, and when that goes well it stays so",
+	  .state = CAPA_BROKE_OFF, .is_again = true, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN, EMPTY_UIDL, EMPTY_LIST, QUIT },
+	  .said = SAID_WARM "UIDL\nLIST\nQUIT\n",
+	  .state_after = CAPA_UNASKED },
+	{ .name = "later it is not asked either",
+	  .state = CAPA_UNASKED, .tls = TLS_NONE,
+	  .rows = { GREETING, LOGIN, EMPTY_UIDL, EMPTY_LIST, QUIT },
+	  .said = SAID_WARM "UIDL\nLIST\nQUIT\n",
+	  .state_after = CAPA_UNASKED },
+	{ .name = "when it went but the visit without CAPA did not go well, it is",
+	  .state = CAPA_BROKE_OFF, .tls = TLS_NONE,
+	  .rows = { GREETING, CAPA, LOGIN, EMPTY_UIDL, EMPTY_LIST, QUIT },
+	  .said = SAID_LISTS "QUIT\n",
+	  .state_after = CAPA_REMEMBERED },
+	{ .name = "a visit that follows for another reason asks",
+	  .is_again = true, .tls = TLS_NONE,
+	  .rows = { GREETING, CAPA, LOGIN, EMPTY_UIDL, EMPTY_LIST, QUIT },
+	  .said = SAID_LISTS "QUIT\n",
+	  .state_after = CAPA_REMEMBERED },
+};
+/* clang-format on */
+
+START_TEST(a_memory_saves_a_question_and_is_dropped_at_the_first_surprise)
+{
+	const char *name = memory_cases[_i].name;
+	struct capa_memory after;
+	struct scene scene;
+	size_t n = 0;
+
+	while (memory_cases[_i].rows[n].expect || memory_cases[_i].rows[n].send)
+		n++;
+	scene_make(&scene);
+	scene.account.tls = memory_cases[_i].tls;
+	scene.memory.state = memory_cases[_i].state;
+	scene.memory.capa = memory_cases[_i].capa;
+	scene.is_again = memory_cases[_i].is_again;
+	play(&scene, memory_cases[_i].rows, n);
+	ck_assert_msg(scene.err.kind == memory_cases[_i].kind, "%s: %s", name,
+		      scene.err.text);
+	ck_assert_msg(scene.err.kind == ERROR_NONE ||
+			      scene.report.step == memory_cases[_i].step,
+		      "%s: %s", name, step_name(scene.report.step));
+	ck_assert_msg(strcmp(peer_finish(scene.peer), memory_cases[_i].said) ==
+			      0,
+		      "%s: %s", name, peer_finish(scene.peer));
+	ck_assert_msg(scene.report.again == memory_cases[_i].asks_again, "%s",
+		      name);
+	ck_assert_int_eq(capa_memory_load(scene.store.journal, &scene.account,
+					  &after, &scene.err),
+			 0);
+	ck_assert_msg(after.state == memory_cases[_i].state_after &&
+			      after.capa.pipelining ==
+				      memory_cases[_i].pipelining_after,
+		      "%s: %d, %d", name, (int)after.state,
+		      after.capa.pipelining);
+	scene_done(&scene);
+}
+END_TEST
 
 START_TEST(a_refused_connection)
 {
@@ -920,6 +1114,10 @@ static Suite *session_suite(void)
 	tcase_add_loop_test(
 		tcase, a_failure_tells_its_step_and_the_server_is_left_properly,
 		0, (int)ARRAY_SIZE(failure_cases));
+	tcase_add_loop_test(
+		tcase,
+		a_memory_saves_a_question_and_is_dropped_at_the_first_surprise,
+		0, (int)ARRAY_SIZE(memory_cases));
 	tcase_add_test(tcase, a_refused_connection);
 	tcase_add_test(tcase,
 		       a_maildir_that_takes_nothing_ends_with_quit_and_no_dele);
