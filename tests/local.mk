@@ -174,6 +174,7 @@ system_tests = \
 	tests/system/broken-lines \
 	tests/system/simulation \
 	tests/system/delay-line \
+	tests/system/round-trips \
 	tests/system/install
 system_helpers = \
 	tests/system/corpus \
