@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,16 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 	ts->tv_sec = (time_t)(usec / USEC_PER_SEC);
 	ts->tv_nsec = (long)(usec % USEC_PER_SEC) * 1000;
 	return r;
+}
+
+static unsigned n_acknowledged;
+
+/* Likewise. */
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	if (level == IPPROTO_TCP && name == TCP_QUICKACK)
+		n_acknowledged++;
+	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }
 
 static void on_tick(int signal)
@@ -225,6 +236,23 @@ START_TEST(wait_tells_of_an_end_and_the_next_fill_says_so)
 	ck_assert_uint_eq(stream_peek(pair.stream).len, 0);
 	ck_assert_int_lt(stream_fill(pair.stream, &pair.err), 0);
 	ck_assert_str_eq(pair.err.text, "server closed the connection");
+}
+END_TEST
+
+/* Else a server that sends small pieces stops for 40 ms at each. */
+START_TEST(what_came_is_acknowledged_before_a_wait_for_the_rest)
+{
+	_cleanup_pair_ struct pair pair = pair_new();
+
+	n_acknowledged = 0;
+	ck_assert_int_eq(stream_wait(pair.stream, 1, &pair.err), 0);
+	ck_assert_uint_eq(n_acknowledged, 0);
+	say(&pair, "+OK", 3);
+	ck_assert_int_eq(stream_fill(pair.stream, &pair.err), 0);
+	ck_assert_uint_eq(n_acknowledged, 0);
+	stream_consume(pair.stream, 3);
+	ck_assert_int_eq(stream_wait(pair.stream, 1, &pair.err), 0);
+	ck_assert_uint_eq(n_acknowledged, 1);
 }
 END_TEST
 
@@ -658,6 +686,8 @@ static TCase *make_input_case(void)
 	tcase_add_test(tcase, the_end_before_a_whole_line_is_an_error);
 	tcase_add_test(tcase, wait_tells_of_an_end_and_the_next_fill_says_so);
 	tcase_add_test(tcase, wait_without_input_is_no_failure);
+	tcase_add_test(tcase,
+		       what_came_is_acknowledged_before_a_wait_for_the_rest);
 	tcase_add_test(tcase,
 		       bytes_come_out_in_order_however_they_are_consumed);
 	tcase_add_test(tcase, a_full_buffer_is_never_overrun);
