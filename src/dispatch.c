@@ -23,8 +23,6 @@
 #include "text.h"
 #include "visit.h"
 
-#define RESOURCES_USEC USEC_PER_HOUR
-
 /* One chatty worker must not keep the loop from the others. */
 #define PACKETS_PER_WAKE 32
 #define WAKES_PER_SEC    100
@@ -375,16 +373,6 @@ static int launch(struct dispatch *d, struct visit *visit, struct error *err)
 	return 0;
 }
 
-static void refresh_resources(struct dispatch *d)
-{
-	uint64_t now = now_usec(CLOCK_BOOTTIME);
-
-	if (d->resources_usec != 0 && now - d->resources_usec < RESOURCES_USEC)
-		return;
-	worker_resources_refresh(d->resources);
-	d->resources_usec = now;
-}
-
 static void start_visit(struct dispatch *d, struct roster_entry *entry)
 {
 	struct visit *visit = visit_new(d->config, entry);
@@ -402,7 +390,6 @@ static void start_visit(struct dispatch *d, struct roster_entry *entry)
 
 	visit->dispatch = d;
 	TAILQ_INSERT_TAIL(&d->visits, visit, link);
-	refresh_resources(d);
 	if (launch(d, visit, &err) < 0) {
 		visit_fail(visit, &err);
 		finish_visit(d, visit);

@@ -34,7 +34,6 @@ struct dispatch {
 	struct config *config; /* in force; NULL before the first adopt */
 	struct roster roster;
 	struct worker_resources *resources;
-	uint64_t resources_usec; /* when they were looked at; 0: never */
 	sd_event *event;	 /* borrowed */
 	struct status *status;	 /* borrowed */
 	TAILQ_HEAD(, visit) visits;

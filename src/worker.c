@@ -29,6 +29,7 @@
 #include "session.h"
 #include "state_dir.h"
 #include "tls.h"
+#include "trusts.h"
 #include "uplink.h"
 
 /* After stop_timeout a worker that is stuck is ended by its own alarm. */
@@ -38,34 +39,28 @@
 #define SPARE_DESCRIPTORS 256
 
 struct worker_resources {
-	struct tls_trust *trust; /* NULL: not loaded */
+	struct trusts *trusts;
 };
 
 struct worker_resources *worker_resources_new(void)
 {
-	return calloc(1, sizeof(struct worker_resources));
+	struct worker_resources *resources = calloc(1, sizeof(*resources));
+
+	if (!resources)
+		return NULL;
+	resources->trusts = trusts_new();
+	if (!resources->trusts)
+		worker_resources_free(&resources);
+	return resources;
 }
 
 void worker_resources_free(struct worker_resources **resources)
 {
 	if (!*resources)
 		return;
-	tls_trust_free(&(*resources)->trust);
+	trusts_free(&(*resources)->trusts);
 	free(*resources);
 	*resources = NULL;
-}
-
-void worker_resources_refresh(struct worker_resources *resources)
-{
-	struct tls_trust *trust = NULL;
-	struct error ignored = { 0 };
-
-	if (resources->trust && !tls_trust_is_stale(resources->trust))
-		return;
-	if (tls_trust_load(NULL, &trust, &ignored) < 0)
-		return; /* the old one stays; without one the worker tells */
-	tls_trust_free(&resources->trust);
-	resources->trust = trust;
 }
 
 /* All else of the job is inherited by the fork; its arena is wiped there. */
@@ -222,6 +217,7 @@ static int follow_parent(pid_t parent)
 
 struct worker_self {
 	const struct worker_job *job;
+	const struct tls_trust *trust; /* the supervisor's, or NULL */
 	struct uplink uplink;
 	struct notes notes;
 	struct report report;
@@ -267,13 +263,14 @@ static int get_secret(struct worker_self *self, struct secret *secret,
 	return secret_read_file(secret, account->password_file, err);
 }
 
+/* What the supervisor could not load, or must not, is loaded here. */
 static int get_trust(const struct worker_self *self, struct tls_trust **own,
 		     const struct tls_trust **ret, struct error *err)
 {
 	const struct account *account = self->job->account;
 
-	*ret = self->job->resources->trust;
-	if (account->tls == TLS_NONE || (!account->ca_file && *ret))
+	*ret = self->trust;
+	if (account->tls == TLS_NONE || *ret)
 		return 0;
 	if (tls_trust_load(account->ca_file, own, err) < 0)
 		return -1;
@@ -373,24 +370,22 @@ static void name_server(const struct worker_self *self, struct error *err)
 		(void)error_prefix(err, "%s", self->job->account->host);
 }
 
-_noreturn_ static void worker_main(const struct worker_job *job, int fd,
-				   pid_t parent)
+_noreturn_ static void worker_main(struct worker_self *self, pid_t parent)
 {
-	struct worker_self self = { .job = job, .uplink.fd = fd };
 	struct error err = { 0 };
 
-	if (put_in_order(&self, parent, &err) < 0 ||
-	    make_visit(&self, &err) < 0) {
-		name_server(&self, &err);
-		self.report.kind = err.kind;
-		memcpy(self.report.text, err.text, sizeof(err.text));
+	if (put_in_order(self, parent, &err) < 0 ||
+	    make_visit(self, &err) < 0) {
+		name_server(self, &err);
+		self->report.kind = err.kind;
+		memcpy(self->report.text, err.text, sizeof(err.text));
 	}
-	tell_notes(&self);
-	uplink_report(&self.uplink, &self.report);
+	tell_notes(self);
+	uplink_report(&self->uplink, &self->report);
 	_exit(0);
 }
 
-static pid_t fork_worker(const struct worker_job *job, int fd)
+static pid_t fork_worker(struct worker_self *self)
 {
 	pid_t parent = getpid();
 	sigset_t all, before;
@@ -401,14 +396,22 @@ static pid_t fork_worker(const struct worker_job *job, int fd)
 	(void)sigprocmask(SIG_BLOCK, &all, &before);
 	pid = fork();
 	if (pid == 0)
-		worker_main(job, fd, parent);
+		worker_main(self, parent);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return pid;
+}
+
+static const struct tls_trust *shared_trust(const struct worker_job *job)
+{
+	if (job->account->tls == TLS_NONE)
+		return NULL;
+	return trusts_get(job->resources->trusts, job->account->ca_file);
 }
 
 int worker_start(const struct worker_job *job, struct worker *ret,
 		 struct error *err)
 {
+	struct worker_self self = { .job = job };
 	_cleanup_fd_ int ours = -1;
 	_cleanup_fd_ int theirs = -1;
 	int pair[2];
@@ -424,10 +427,12 @@ int worker_start(const struct worker_job *job, struct worker *ret,
 		return error_set_errno(err, ERROR_LOCAL, errno, "fcntl");
 
 	/* Before the fork: behind it nothing is left that could fail. */
+	self.trust = shared_trust(job);
+	self.uplink.fd = theirs;
 	if (job->account->password &&
 	    send_secret(ours, job->account->password, err) < 0)
 		return -1;
-	pid = fork_worker(job, theirs);
+	pid = fork_worker(&self);
 	if (pid < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno, "fork");
 

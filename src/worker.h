@@ -14,18 +14,14 @@
 #include "error.h"
 #include "report.h"
 
-struct worker_resources; /* what all workers share copy-on-write: the system's CAs */
+struct worker_resources; /* what all workers share copy-on-write: the CAs */
 
-/* Never fails for want of CAs: a worker that needs them says so. NULL: out of memory. */
-struct worker_resources *worker_resources_new(void);
+struct worker_resources *worker_resources_new(void); /* NULL: out of memory */
 void worker_resources_free(struct worker_resources **resources);
-
-/* Loads the CAs when they were not, or when the bundle has changed. */
-void worker_resources_refresh(struct worker_resources *resources);
 
 struct worker_job {
 	const struct account *account;		   /* borrowed */
-	const struct worker_resources *resources;  /* borrowed */
+	struct worker_resources *resources;        /* borrowed */
 	const char *state_root;			   /* the directory that holds all state_dirs */
 	enum purpose purpose;
 	bool is_asked_for; /* by a person: a remembered refusal does not hold it back */

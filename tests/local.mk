@@ -135,6 +135,7 @@ unit_tests = \
 	tests/unit/test-supervisor \
 	tests/unit/test-text \
 	tests/unit/test-tls \
+	tests/unit/test-trusts \
 	tests/unit/test-uplink \
 	tests/unit/test-visit \
 	tests/unit/test-worker

@@ -35,7 +35,6 @@ static struct {
 	bool is_asked_for;
 } starts[STARTS_MAX];
 static size_t n_starts;
-static unsigned n_refreshed;
 static const char *cannot_start; /* this account's worker */
 static bool are_deaf;            /* to SIGTERM */
 
@@ -52,12 +51,6 @@ void worker_resources_free(struct worker_resources **resources)
 {
 	free(*resources);
 	*resources = NULL;
-}
-
-void worker_resources_refresh(struct worker_resources *resources)
-{
-	ck_assert_ptr_nonnull(resources);
-	n_refreshed++;
 }
 
 static void send_up(int fd, const struct message *message)
@@ -378,24 +371,6 @@ START_TEST(raised_bounds_count_at_the_next_fill)
 	adopt(&scene, make_config(lines, ARRAY_SIZE(lines)));
 	dispatch_fill(&scene.dispatch);
 	ck_assert_str_eq(list_starts(), "a b c");
-	scene_done(&scene);
-}
-END_TEST
-
-START_TEST(the_trusted_cas_are_looked_at_once_an_hour)
-{
-	static const char *const lines[] = { "a A", "b B" };
-	struct scene scene;
-
-	scene_make(&scene, make_config(lines, ARRAY_SIZE(lines)), false);
-	dispatch_all_now(&scene.dispatch, false);
-	ck_assert_uint_eq(n_refreshed, 1);
-	end_well(&scene, "a");
-	/* Clocks that count from boot may be younger than an hour. */
-	scene.dispatch.resources_usec =
-		now_usec(CLOCK_BOOTTIME) - USEC_PER_HOUR;
-	dispatch_all_now(&scene.dispatch, false);
-	ck_assert_uint_eq(n_refreshed, 2);
 	scene_done(&scene);
 }
 END_TEST
@@ -866,7 +841,6 @@ static void add_visits(TCase *tcase)
 {
 	tcase_add_test(tcase, hosts_take_turns_under_both_bounds);
 	tcase_add_test(tcase, raised_bounds_count_at_the_next_fill);
-	tcase_add_test(tcase, the_trusted_cas_are_looked_at_once_an_hour);
 	tcase_add_test(tcase, again_is_granted_once);
 	tcase_add_test(tcase, a_visit_wanted_while_one_is_under_way_follows_it);
 	tcase_add_loop_test(tcase,

@@ -56,11 +56,6 @@ void worker_resources_free(struct worker_resources **resources)
 	*resources = NULL;
 }
 
-void worker_resources_refresh(struct worker_resources *resources)
-{
-	ck_assert_ptr_nonnull(resources);
-}
-
 static _noreturn_ void live(const struct act *act, int fd)
 {
 	struct message message = { .type = MESSAGE_REPORT };
