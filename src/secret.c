@@ -34,7 +34,7 @@ struct file_buffer {
 
 static void file_buffer_wipe(struct file_buffer *buffer)
 {
-	explicit_bzero(buffer, sizeof(*buffer));
+	explicit_bzero(buffer->data, buffer->len);
 }
 
 void secret_wipe_string(char **string)
@@ -159,10 +159,11 @@ static enum error_kind open_error_kind(int errnum)
 
 int secret_read_file(struct secret *ret, const char *path, struct error *err)
 {
-	_cleanup_(file_buffer_wipe) struct file_buffer buffer = { 0 };
+	_cleanup_(file_buffer_wipe) struct file_buffer buffer;
 	_cleanup_fd_ int fd = -1;
 	size_t len;
 
+	buffer.len = 0; /* the rest is written by reading alone */
 	/* O_NONBLOCK: a FIFO in the file's place must not hold the visit up. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)

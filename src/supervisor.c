@@ -7,6 +7,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -37,6 +38,8 @@ static int adopt(struct supervisor *s, struct config *config, struct error *err)
 
 	if (dispatch_adopt(&s->dispatch, config, err) < 0)
 		return -1;
+	/* What the parser has freed: workers would copy it page by page. */
+	(void)malloc_trim(0); /* 0: there was nothing to give back */
 	/* Whatever went well is told at info and above. */
 	log_set_max_level(s->options->quiet ? MIN(log_level, LOG_WARNING)
 					    : log_level);

@@ -72,15 +72,16 @@ static int send_secret(int fd, const char *password, struct error *err)
 	return 0;
 }
 
+/*
+ * On the stack, where only what comes is written to: so large a piece of the
+ * heap would make malloc go through what the supervisor has freed, and copy it.
+ */
 static int receive_secret(int fd, struct secret *secret, struct error *err)
 {
-	_cleanup_string_ char *packet = malloc(SECRET_MAX);
-	ssize_t len;
+	char packet[SECRET_MAX];
+	ssize_t len = recv(fd, packet, sizeof(packet), 0);
 	int r;
 
-	if (!packet)
-		return error_set_memory(err);
-	len = recv(fd, packet, SECRET_MAX, 0);
 	if (len < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot receive the password");
