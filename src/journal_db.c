@@ -168,13 +168,30 @@ int64_t db_clock_sec(void)
 	return (int64_t)(now_usec(CLOCK_REALTIME) / USEC_PER_SEC);
 }
 
+static int prepare(struct journal *journal, const char *sql, sqlite3_stmt **ret)
+{
+	return sqlite3_prepare_v3(journal->db, sql, -1,
+				  SQLITE_PREPARE_PERSISTENT, ret, NULL);
+}
+
+/* Our statements are right, so the tables are not. */
+static int prepare_error(struct journal *journal, struct error *err)
+{
+	if ((sqlite3_errcode(journal->db) & 0xff) == SQLITE_ERROR)
+		return db_damaged(journal, sqlite3_errmsg(journal->db), err);
+	return db_error(journal, "read", err);
+}
+
 sqlite3_stmt *db_statement(struct journal *journal, enum statement which)
 {
-	sqlite3_stmt *stmt = journal->statements[which];
+	sqlite3_stmt **stmt = &journal->statements[which];
 
-	(void)sqlite3_reset(stmt);          /* repeats the last step's error */
-	(void)sqlite3_clear_bindings(stmt); /* never fails */
-	return stmt;
+	if (*stmt == NULL &&
+	    prepare(journal, statement_sql[which], stmt) != SQLITE_OK)
+		return NULL;
+	(void)sqlite3_reset(*stmt);          /* repeats the last step's error */
+	(void)sqlite3_clear_bindings(*stmt); /* never fails */
+	return *stmt;
 }
 
 /* A null pointer would make NULL of an empty uid. */
@@ -203,8 +220,11 @@ void db_bind_digest(sqlite3_stmt *stmt, int index, const uint8_t *digest)
 
 int db_step(struct journal *journal, sqlite3_stmt *stmt, struct error *err)
 {
-	int r = sqlite3_step(stmt);
+	int r;
 
+	if (!stmt)
+		return prepare_error(journal, err);
+	r = sqlite3_step(stmt);
 	if (r == SQLITE_ROW)
 		return 1;
 	if (r != SQLITE_DONE)
@@ -215,8 +235,11 @@ int db_step(struct journal *journal, sqlite3_stmt *stmt, struct error *err)
 
 int db_execute(struct journal *journal, sqlite3_stmt *stmt, struct error *err)
 {
-	int r = sqlite3_step(stmt);
+	int r;
 
+	if (!stmt)
+		return prepare_error(journal, err);
+	r = sqlite3_step(stmt);
 	if (r != SQLITE_DONE)
 		(void)db_error(journal, "write", err);
 	(void)sqlite3_reset(stmt); /* repeats the step's error */
@@ -238,13 +261,9 @@ int db_get_number(struct journal *journal, sqlite3_stmt *stmt,
 int db_prepare(struct journal *journal, const char *sql, sqlite3_stmt **ret,
 	       struct error *err)
 {
-	int r = sqlite3_prepare_v3(journal->db, sql, -1,
-				   SQLITE_PREPARE_PERSISTENT, ret, NULL);
-
-	/* Our statements are right, so the tables are not. */
-	if (r == SQLITE_ERROR)
-		return db_damaged(journal, sqlite3_errmsg(journal->db), err);
-	return r == SQLITE_OK ? 0 : db_error(journal, "read", err);
+	if (prepare(journal, sql, ret) != SQLITE_OK)
+		return prepare_error(journal, err);
+	return 0;
 }
 
 void db_statement_done(sqlite3_stmt **stmt)
@@ -261,12 +280,13 @@ int db_run(struct journal *journal, const char *sql, struct error *err)
 	return r == SQLITE_OK ? 0 : db_error(journal, "open", err);
 }
 
-int db_prepare_all(struct journal *journal, struct error *err)
+int db_prepare_transactions(struct journal *journal, struct error *err)
 {
-	for (size_t i = 0; i < N_STATEMENTS; i++)
-		if (db_prepare(journal, statement_sql[i],
-			       &journal->statements[i], err) < 0)
-			return -1;
+	static const enum statement needed[] = { BEGIN, COMMIT, ROLLBACK };
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!db_statement(journal, needed[i]))
+			return prepare_error(journal, err);
 	return 0;
 }
 

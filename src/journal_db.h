@@ -81,9 +81,17 @@ int db_error(const struct journal *journal, const char *what,
 
 int64_t db_clock_sec(void);
 
-/* Reset, without parameters. Borrowed until the journal is closed. */
+/*
+ * Reset, without parameters; prepared when it is first asked for, since a visit
+ * that finds nothing new needs a third of them. Borrowed until the journal is
+ * closed. NULL, which all below take, when it cannot be prepared: the step says
+ * why.
+ */
 sqlite3_stmt *db_statement(struct journal *journal, enum statement which);
-int db_prepare_all(struct journal *journal, struct error *err) _must_check_;
+
+/* So that there is no failure between a beginning and its end. */
+int db_prepare_transactions(struct journal *journal,
+			    struct error *err) _must_check_;
 
 /* For what is asked once, while the journal is opened. */
 int db_prepare(struct journal *journal, const char *sql, sqlite3_stmt **ret,

@@ -58,6 +58,9 @@ static const char settings_sql[] =
 	"PRAGMA cell_size_check = ON;";
 /* clang-format on */
 
+/* SQLite keeps these words; check_tables() compares them. */
+#define N_OBJECTS 5 /* tables, and an index */
+
 static const char schema_sql[] =
 	"CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1),"
 	" host TEXT NOT NULL, port INTEGER NOT NULL, username TEXT NOT NULL,"
@@ -269,6 +272,42 @@ static int make_schema(struct journal *journal,
 	return db_run(journal, "COMMIT", err);
 }
 
+/* One of schema_sql's, whole: sql is complete, and begins as they do. */
+static bool is_ours(const char *sql)
+{
+	const char *found = strstr(schema_sql, sql);
+
+	return found && found[strlen(sql)] == ';';
+}
+
+/*
+ * Statements are prepared late, some after mail was fetched. What they would
+ * fail over is found here: each table is as it was made.
+ */
+static int check_tables(struct journal *journal, struct error *err)
+{
+	_cleanup_statement_ sqlite3_stmt *stmt = NULL;
+	unsigned n_ours = 0;
+	const char *sql;
+	int r;
+
+	if (db_prepare(journal,
+		       "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL",
+		       &stmt, err) < 0)
+		return -1;
+	while ((r = db_step(journal, stmt, err)) > 0) {
+		sql = (const char *)sqlite3_column_text(stmt, 0);
+		if (!sql)
+			return error_set_memory(err);
+		n_ours += is_ours(sql);
+	}
+	if (r < 0)
+		return -1;
+	if (n_ours < N_OBJECTS)
+		return db_damaged(journal, "its tables are not ours", err);
+	return 0;
+}
+
 static int check_schema(struct journal *journal,
 			const struct journal_identity *identity,
 			struct error *err)
@@ -290,7 +329,7 @@ static int check_schema(struct journal *journal,
 	if (application != APPLICATION_ID || version < 1)
 		return db_damaged(journal, "it is no journal of mailhaul", err);
 	if (version == SCHEMA_VERSION)
-		return 0;
+		return check_tables(journal, err);
 	(void)snprintf(words, sizeof(words),
 		       "was written by a newer mailhaul (it has version %lld, "
 		       "we know %d)",
@@ -430,7 +469,7 @@ static int open_database(struct journal *journal,
 	if (check_file(journal, err) < 0 || connect_file(journal, err) < 0 ||
 	    check_schema(journal, identity, err) < 0 ||
 	    check_identity(journal, identity, err) < 0 ||
-	    db_prepare_all(journal, err) < 0)
+	    db_prepare_transactions(journal, err) < 0)
 		return -1;
 	return finish_opening(journal, err);
 }

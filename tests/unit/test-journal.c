@@ -543,6 +543,28 @@ START_TEST(a_damaged_journal_stops_the_account)
 }
 END_TEST
 
+/* The statement that would miss a column is not prepared by every visit. */
+START_TEST(a_table_that_is_not_as_it_was_made_is_found_at_once)
+{
+	static const char column[] = "noted_at INTEGER";
+	struct journal *journal = open_journal();
+	char page[4096];
+	char *found;
+	int fd;
+
+	journal_close(&journal);
+	fd = open(inside("journal.sqlite"), O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, page, sizeof(page), 0), sizeof(page));
+	ck_assert_int_eq(close(fd), 0);
+	found = memmem(page, sizeof(page), column, strlen(column));
+	ck_assert_ptr_nonnull(found);
+	overwrite("journal.sqlite", found - page, "noted_by", 8);
+	ck_assert_int_eq(truncate(inside("journal.sqlite-wal"), 0), 0);
+	check_refused(ERROR_CONFIG, "is damaged (its tables are not ours)");
+}
+END_TEST
+
 START_TEST(damage_that_shows_late_is_a_config_error_too)
 {
 	static char garbage[4096];
@@ -1641,6 +1663,8 @@ static void add_open_tests(TCase *tcase)
 	tcase_add_test(tcase, a_making_that_cannot_be_synced_leaves_no_line);
 	tcase_add_loop_test(tcase, a_damaged_journal_stops_the_account, 0,
 			    (int)ARRAY_SIZE(damage_cases));
+	tcase_add_test(tcase,
+		       a_table_that_is_not_as_it_was_made_is_found_at_once);
 	tcase_add_test(tcase, damage_that_shows_late_is_a_config_error_too);
 	tcase_add_loop_test(tcase, what_is_not_as_we_make_it_is_refused, 0,
 			    (int)ARRAY_SIZE(odd_cases));
