@@ -84,15 +84,14 @@ static void arm(struct dispatch *d, struct roster_entry *entry, uint64_t due)
 /* Returns the delay. */
 static uint64_t arm_first(struct dispatch *d, struct roster_entry *entry)
 {
-	uint64_t delay =
-		schedule_first(entry->account->interval_usec, arc4random());
+	uint64_t now = now_usec(CLOCK_BOOTTIME);
+	uint64_t due = schedule_first(&entry->schedule,
+				      entry->account->interval_usec, now,
+				      arc4random());
 
-	entry->schedule = (struct schedule){
-		.beat_usec = now_usec(CLOCK_BOOTTIME) + delay,
-	};
 	entry->has_result = false;
-	arm(d, entry, entry->schedule.beat_usec);
-	return delay;
+	arm(d, entry, due);
+	return due - now;
 }
 
 static void queue_now(struct dispatch *d, struct roster_entry *entry,
@@ -104,7 +103,7 @@ static void queue_now(struct dispatch *d, struct roster_entry *entry,
 		return;
 	}
 	entry->is_asked_for |= is_asked_for;
-	entry->schedule.beat_usec = now_usec(CLOCK_BOOTTIME);
+	schedule_hasten(&entry->schedule, now_usec(CLOCK_BOOTTIME));
 	arm(d, entry, SCHEDULE_NEVER);
 	roster_queue(&d->roster, entry);
 }

@@ -105,31 +105,58 @@ uint64_t schedule_next(struct schedule *schedule,
 	return MAX(MAX(delay, asked), LEAST_DELAY_USEC);
 }
 
+/* The delay is the interval, more or less. */
+static uint64_t due_by_beat(struct schedule *schedule, uint64_t delay,
+			    uint64_t interval_usec, uint64_t now_usec)
+{
+	uint64_t least = MAX(interval_usec / 10, LEAST_DELAY_USEC);
+	bool was_early = schedule->is_early;
+
+	schedule->is_early = false;
+	if (was_early &&
+	    schedule->beat_usec + delay >= now_usec + interval_usec + least)
+		return schedule->beat_usec + delay - interval_usec;
+
+	if (schedule->beat_usec + delay >= now_usec + interval_usec / 10) {
+		schedule->beat_usec += interval_usec;
+		return schedule->beat_usec + delay - interval_usec;
+	}
+
+	/* The visit was longer than the interval: a new beat. */
+	schedule->beat_usec = now_usec + least;
+	return schedule->beat_usec;
+}
+
 uint64_t schedule_due(struct schedule *schedule,
 		      const struct schedule_outcome *outcome, uint64_t now_usec,
 		      uint32_t random)
 {
 	uint64_t delay = schedule_next(schedule, outcome, random);
-	uint64_t due;
 
 	if (delay == SCHEDULE_NEVER)
 		return SCHEDULE_NEVER;
-
-	due = schedule->beat_usec + delay;
-	if (outcome->kind == ERROR_NONE && outcome->retry_sec == 0 &&
-	    due >= now_usec + outcome->interval_usec / 10) {
-		schedule->beat_usec += outcome->interval_usec;
-		return due;
-	}
-
-	/* A failure, or a visit longer than the interval: a new beat. */
 	if (outcome->kind == ERROR_NONE && outcome->retry_sec == 0)
-		delay = MAX(outcome->interval_usec / 10, LEAST_DELAY_USEC);
+		return due_by_beat(schedule, delay, outcome->interval_usec,
+				   now_usec);
+
+	schedule->is_early = false;
 	schedule->beat_usec = now_usec + delay;
 	return schedule->beat_usec;
 }
 
-uint64_t schedule_first(uint64_t interval_usec, uint32_t random)
+uint64_t schedule_first(struct schedule *schedule, uint64_t interval_usec,
+			uint64_t now_usec, uint32_t random)
 {
-	return share(MIN(interval_usec, FIRST_SPREAD_MAX_USEC), random);
+	*schedule = (struct schedule){
+		.beat_usec = now_usec + share(interval_usec, random),
+		.is_early = true,
+	};
+	return now_usec +
+	       share(MIN(interval_usec, FIRST_SPREAD_MAX_USEC), random);
+}
+
+void schedule_hasten(struct schedule *schedule, uint64_t now_usec)
+{
+	schedule->is_early = schedule->beat_usec > now_usec;
+	schedule->beat_usec = MAX(schedule->beat_usec, now_usec);
 }

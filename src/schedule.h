@@ -11,7 +11,8 @@
 struct schedule {
 	enum error_kind last_kind; /* of the last visit */
 	unsigned failures;	   /* visits in a row that ended so */
-	uint64_t beat_usec;	   /* when the last visit was meant to begin */
+	uint64_t beat_usec; /* when the visit to come was meant to begin */
+	bool is_early;      /* it begins before that, and the beat stands */
 };
 
 struct schedule_outcome {
@@ -36,14 +37,23 @@ uint64_t schedule_next(struct schedule *schedule,
  * SCHEDULE_NEVER. After a success it is counted from the beat and not from
  * the end of the visit, and the jitter does not add up: an interval of 10 s
  * makes six visits a minute however long they last. Below a tenth of the
- * interval after now it never falls.
+ * interval after now it never falls. An early visit is followed by the one at
+ * its beat.
  */
 uint64_t schedule_due(struct schedule *schedule,
 		      const struct schedule_outcome *outcome, uint64_t now_usec,
 		      uint32_t random);
 
-/* The first visit after start: spread over the interval, at most one minute. */
-uint64_t schedule_first(uint64_t interval_usec, uint32_t random);
+/*
+ * The first visit of all, on the clock of now_usec: within a minute, or the
+ * interval where that is less. The beat is anywhere in the interval, so that
+ * from the second visit on accounts come evenly, however many there are.
+ */
+uint64_t schedule_first(struct schedule *schedule, uint64_t interval_usec,
+			uint64_t now_usec, uint32_t random);
+
+/* The visit to come begins now: somebody asked for it. */
+void schedule_hasten(struct schedule *schedule, uint64_t now_usec);
 
 /* AUTH: 15 min doubling to 6 h, by the number of refusals in a row (1..). */
 uint64_t schedule_refusal_usec(unsigned refusals);

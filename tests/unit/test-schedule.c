@@ -247,13 +247,112 @@ START_TEST(test_pause_counts_from_the_end_of_the_visit)
 }
 END_TEST
 
-START_TEST(test_first_visits_are_spread)
+START_TEST(test_first_visit_comes_within_a_minute)
 {
-	ck_assert_uint_eq(schedule_first(INTERVAL, LOW), 0);
-	ck_assert_uint_eq(schedule_first(INTERVAL, MIDDLE), MINUTES(1) / 2);
-	ck_assert_uint_le(schedule_first(INTERVAL, HIGH), MINUTES(1));
-	ck_assert_uint_eq(schedule_first(10 * USEC_PER_SEC, MIDDLE),
-			  5 * USEC_PER_SEC);
+	struct schedule schedule;
+
+	ck_assert_uint_eq(schedule_first(&schedule, INTERVAL, START, LOW),
+			  START);
+	ck_assert_uint_eq(schedule_first(&schedule, INTERVAL, START, MIDDLE),
+			  START + MINUTES(1) / 2);
+	ck_assert_uint_le(schedule_first(&schedule, INTERVAL, START, HIGH),
+			  START + MINUTES(1));
+	ck_assert_uint_eq(
+		schedule_first(&schedule, 10 * USEC_PER_SEC, START, MIDDLE),
+		START + 5 * USEC_PER_SEC);
+}
+END_TEST
+
+#define N_SLOTS 10
+
+/* Ten thousand accounts, started together: the interval's tenths have as many. */
+START_TEST(test_visits_after_the_first_are_spread_over_the_interval)
+{
+	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	unsigned visits[N_SLOTS] = { 0 };
+
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct schedule schedule;
+		uint32_t random =
+			i * UINT32_C(2654435769); /* evenly, but out of order */
+		uint64_t due =
+			schedule_first(&schedule, INTERVAL, START, random);
+
+		/* The second may be near the first, or the beat after next. */
+		for (unsigned visit = 0; visit < 3; visit++)
+			due = schedule_due(&schedule, &outcome, due,
+					   random * UINT32_C(40503));
+		visits[(due - START) % INTERVAL * N_SLOTS / INTERVAL]++;
+	}
+	for (unsigned i = 0; i < N_SLOTS; i++) {
+		ck_assert_uint_ge(visits[i], 800);
+		ck_assert_uint_le(visits[i], 1200);
+	}
+}
+END_TEST
+
+START_TEST(test_second_visit_comes_at_the_beat)
+{
+	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	struct schedule schedule;
+	uint64_t end = schedule_first(&schedule, INTERVAL, START, MIDDLE) + 1;
+
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, end, MIDDLE),
+			  START + INTERVAL / 2);
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome,
+				       START + INTERVAL / 2 + 1, MIDDLE),
+			  START + INTERVAL + INTERVAL / 2);
+}
+END_TEST
+
+START_TEST(test_beat_too_near_the_first_visit_is_left_out)
+{
+	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	struct schedule schedule;
+	uint64_t end = schedule_first(&schedule, INTERVAL, START, LOW) + 1;
+
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, end, MIDDLE),
+			  START + INTERVAL);
+}
+END_TEST
+
+START_TEST(test_visit_that_is_asked_for_leaves_the_beat_alone)
+{
+	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	struct schedule schedule = { .beat_usec = START + MINUTES(2) };
+
+	schedule_hasten(&schedule, START);
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, START + 1, MIDDLE),
+			  START + MINUTES(2));
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome,
+				       START + MINUTES(2) + 1, MIDDLE),
+			  START + MINUTES(2) + INTERVAL);
+}
+END_TEST
+
+START_TEST(test_asking_for_what_is_due_begins_a_beat)
+{
+	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	struct schedule schedule = { .beat_usec = START - INTERVAL };
+
+	schedule_hasten(&schedule, START);
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, START + 1, HIGH),
+			  START + INTERVAL + INTERVAL / 10 - 1);
+}
+END_TEST
+
+START_TEST(test_failure_of_an_early_visit_starts_a_new_beat)
+{
+	const struct schedule_outcome network = outcome_of(ERROR_NETWORK, 0);
+	const struct schedule_outcome good = outcome_of(ERROR_NONE, 0);
+	struct schedule schedule = { .beat_usec = START + MINUTES(4) };
+	uint64_t due;
+
+	schedule_hasten(&schedule, START);
+	due = schedule_due(&schedule, &network, START, MIDDLE);
+	ck_assert_uint_eq(due, START + MINUTES(1));
+	ck_assert_uint_eq(schedule_due(&schedule, &good, due + 1, MIDDLE),
+			  due + INTERVAL);
 }
 END_TEST
 
@@ -287,7 +386,16 @@ static Suite *schedule_suite(void)
 		       test_visit_longer_than_the_interval_starts_a_new_beat);
 	tcase_add_test(tcase, test_back_off_counts_from_the_end_of_the_visit);
 	tcase_add_test(tcase, test_pause_counts_from_the_end_of_the_visit);
-	tcase_add_test(tcase, test_first_visits_are_spread);
+	tcase_add_test(tcase, test_first_visit_comes_within_a_minute);
+	tcase_add_test(
+		tcase,
+		test_visits_after_the_first_are_spread_over_the_interval);
+	tcase_add_test(tcase, test_second_visit_comes_at_the_beat);
+	tcase_add_test(tcase, test_beat_too_near_the_first_visit_is_left_out);
+	tcase_add_test(tcase,
+		       test_visit_that_is_asked_for_leaves_the_beat_alone);
+	tcase_add_test(tcase, test_asking_for_what_is_due_begins_a_beat);
+	tcase_add_test(tcase, test_failure_of_an_early_visit_starts_a_new_beat);
 	tcase_add_test(tcase, test_refusals);
 	suite_add_tcase(suite, tcase);
 	return suite;
