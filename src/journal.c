@@ -213,6 +213,71 @@ int journal_load_staged(struct journal *journal, struct journal_rows *ret,
 	return load(journal, MEASURE_STAGED, LOAD_STAGED, ret, err);
 }
 
+/* As check_row, of what a walk reads. */
+static int check_walked(const struct journal *journal, sqlite3_stmt *stmt,
+			struct error *err)
+{
+	int64_t occurrence = sqlite3_column_int64(stmt, 2);
+	int64_t state = sqlite3_column_int64(stmt, 3);
+
+	if (occurrence < 1 || occurrence > UINT32_MAX ||
+	    state < JOURNAL_STAGED || state > JOURNAL_SEEN)
+		return db_damaged(journal, "a row makes no sense", err);
+	if (!sqlite3_column_blob(stmt, 1) && sqlite3_column_bytes(stmt, 1) > 0)
+		return error_set_memory(err);
+	return 0;
+}
+
+void journal_begin_walk(struct journal *journal)
+{
+	(void)db_statement(journal, WALK); /* journal_walk tells */
+}
+
+int journal_walk(struct journal *journal, struct journal_row *ret,
+		 struct error *err)
+{
+	sqlite3_stmt *stmt = journal->statements[WALK];
+	int r = db_step(journal, stmt, err);
+
+	if (r <= 0)
+		return r;
+	if (check_walked(journal, stmt, err) < 0) {
+		(void)sqlite3_reset(stmt);
+		return -1;
+	}
+	*ret = (struct journal_row){
+		.id = sqlite3_column_int64(stmt, 0),
+		.uid.data = sqlite3_column_blob(stmt, 1),
+		.uid.len = (size_t)sqlite3_column_bytes(stmt, 1),
+		.occurrence = (uint32_t)sqlite3_column_int64(stmt, 2),
+		.state = (enum journal_state)sqlite3_column_int(stmt, 3),
+		.list_size = sqlite3_column_int64(stmt, 4),
+	};
+	return 1;
+}
+
+static int is_there(struct journal *journal, enum statement which, bool *ret,
+		    struct error *err)
+{
+	int64_t exists;
+
+	if (db_get_number(journal, db_statement(journal, which), 0, &exists,
+			  err) < 0)
+		return -1;
+	*ret = exists != 0;
+	return 0;
+}
+
+int journal_has_uids(struct journal *journal, bool *ret, struct error *err)
+{
+	return is_there(journal, HAS_UIDS, ret, err);
+}
+
+int journal_has_troubles(struct journal *journal, bool *ret, struct error *err)
+{
+	return is_there(journal, HAS_TROUBLES, ret, err);
+}
+
 int journal_has_base(struct journal *journal, const char *base, bool *ret,
 		     int64_t *ret_id, uint64_t *ret_size_bytes,
 		     struct error *err)

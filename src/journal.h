@@ -82,6 +82,21 @@ void journal_rows_done(struct journal_rows *rows);
 int journal_load(struct journal *journal, struct journal_rows *ret,
 		 struct error *err) _must_check_;
 
+/*
+ * All rows, one by one and in the same order, for a plan: 1 with the next one,
+ * 0 when there are no more, or -1. The uid is borrowed until the next call;
+ * base is NULL and size_bytes 0. Nothing is written before the walk's end.
+ */
+void journal_begin_walk(struct journal *journal);
+int journal_walk(struct journal *journal, struct journal_row *ret,
+		 struct error *err) _must_check_;
+
+/* Whether any row has a uid; whether any message has made trouble. */
+int journal_has_uids(struct journal *journal, bool *ret, struct error *err)
+	_must_check_;
+int journal_has_troubles(struct journal *journal, bool *ret, struct error *err)
+	_must_check_;
+
 /* Only those STAGED: what recovery must look at. */
 int journal_load_staged(struct journal *journal, struct journal_rows *ret,
 			struct error *err) _must_check_;

@@ -21,6 +21,10 @@ static const char *const statement_sql[] = {
 	[LOAD] = LOAD_SQL,
 	[MEASURE_STAGED] = MEASURE_SQL " WHERE state = 1",
 	[LOAD_STAGED] = LOAD_SQL " WHERE state = 1",
+	[WALK] = "SELECT id, uid, occurrence, state, list_size FROM message "
+		 "ORDER BY uid, occurrence",
+	[HAS_UIDS] = "SELECT EXISTS (SELECT 1 FROM message WHERE uid > x'')",
+	[HAS_TROUBLES] = "SELECT EXISTS (SELECT 1 FROM trouble)",
 	[FIND_BASE] = "SELECT id, size_bytes FROM message WHERE base = ?1",
 	[GET_DIGEST] = "SELECT digest FROM message WHERE id = ?1",
 	[FIND_ID] = "SELECT 1 FROM message WHERE id = ?1",

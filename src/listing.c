@@ -8,81 +8,94 @@
 #include "digest.h"
 
 /* RFC 1939 says 70; servers exceed it. */
-#define UID_MAX 1024
+#define UID_MAX   1024
 
-/* While the text still grows, a uid is an offset into it. */
-struct entry {
-	uint32_t number;
-	int64_t size_bytes;
-	size_t uid_offset;
-	size_t uid_len;
+#define TEXT_SIZE 65536
+
+/* Many uids, which stay where they are while more come. */
+struct uid_text {
+	struct uid_text *next;
+	size_t len;
+	char bytes[TEXT_SIZE];
 };
 
+/* What UIDL told and then LIST of the same messages, or LIST alone. */
 struct list {
-	struct entry *entries;
-	size_t n_entries;
-	size_t cap_entries;
-	char *text;
+	struct plan_item *items;
+	size_t n_items;
+	size_t cap_items;
+	struct uid_text *text;
 	size_t text_len;
-	size_t text_cap;
+	size_t n_sizes; /* lines of LIST */
+	size_t at;      /* the item whose line of LIST should be next */
 	bool is_cut;
 };
 
+static void text_free(struct uid_text *text)
+{
+	while (text) {
+		struct uid_text *next = text->next;
+
+		free(text);
+		text = next;
+	}
+}
+
 static void list_done(struct list *list)
 {
-	free(list->entries);
-	free(list->text);
+	free(list->items);
+	text_free(list->text);
 }
 
 void listing_done(struct listing *listing)
 {
 	free(listing->items);
-	free(listing->text);
+	text_free(listing->text);
 	*listing = (struct listing){ 0 };
 }
 
-static int list_add(struct list *list, const struct entry *entry,
+static int list_add(struct list *list, const struct plan_item *item,
 		    struct error *err)
 {
-	struct entry *entries;
+	struct plan_item *items;
 	size_t cap;
 
-	if (list->n_entries == list->cap_entries) {
-		cap = MAX(list->cap_entries * 2, (size_t)64);
-		entries = reallocarray(list->entries, cap, sizeof(*entries));
-		if (!entries)
+	if (list->n_items == list->cap_items) {
+		cap = MAX(list->cap_items * 2, (size_t)64);
+		items = reallocarray(list->items, cap, sizeof(*items));
+		if (!items)
 			return error_set_memory(err);
-		list->entries = entries;
-		list->cap_entries = cap;
+		list->items = items;
+		list->cap_items = cap;
 	}
-	list->entries[list->n_entries++] = *entry;
+	list->items[list->n_items++] = *item;
 	return 0;
 }
 
-static int list_add_text(struct list *list, struct bytes text, size_t *ret,
-			 struct error *err)
+/* Keeps a copy of a uid of at most UID_MAX bytes. */
+static int list_keep(struct list *list, struct bytes *uid, struct error *err)
 {
-	char *grown;
-	size_t cap;
+	struct uid_text *text = list->text;
 
-	if (list->text_len + text.len > list->text_cap) {
-		cap = MAX(list->text_cap * 2, (size_t)4096);
-		grown = realloc(list->text, cap);
-		if (!grown)
+	if (!text || uid->len > TEXT_SIZE - text->len) {
+		text = malloc(sizeof(*text));
+		if (!text)
 			return error_set_memory(err);
-		list->text = grown;
-		list->text_cap = cap;
+		text->next = list->text;
+		text->len = 0;
+		list->text = text;
 	}
-	if (text.len > 0)
-		memcpy(list->text + list->text_len, text.data, text.len);
-	*ret = list->text_len;
-	list->text_len += text.len;
+	if (uid->len > 0)
+		memcpy(text->bytes + text->len, uid->data, uid->len);
+	uid->data = text->bytes + text->len;
+	text->len += uid->len;
+	list->text_len += uid->len;
 	return 0;
 }
 
 static bool list_is_full(const struct list *list)
 {
-	return list->n_entries * sizeof(struct listing_item) + list->text_len >
+	return list->n_items * sizeof(struct plan_item) + list->text_len >
 	       LISTING_MAX_BYTES;
 }
 
@@ -90,20 +103,22 @@ static bool list_is_full(const struct list *list)
 static int add_unique(struct list *list, const struct pop3_unique *unique,
 		      struct error *err)
 {
-	struct entry entry = { .number = unique->number, .size_bytes = -1 };
+	struct plan_item item = {
+		.number = unique->number,
+		.list_size = -1,
+		.uid = unique->uid,
+	};
 	uint8_t digest[DIGEST_SIZE];
-	struct bytes uid = unique->uid;
 
-	if (uid.len > UID_MAX) {
-		if (digest_bytes(uid, digest, err) < 0)
+	if (item.uid.len > UID_MAX) {
+		if (digest_bytes(item.uid, digest, err) < 0)
 			return -1;
-		uid = (struct bytes){ .data = (const char *)digest,
-				      .len = sizeof(digest) };
+		item.uid = (struct bytes){ .data = (const char *)digest,
+					   .len = sizeof(digest) };
 	}
-	entry.uid_len = uid.len;
-	if (list_add_text(list, uid, &entry.uid_offset, err) < 0)
+	if (list_keep(list, &item.uid, err) < 0)
 		return -1;
-	return list_add(list, &entry, err);
+	return list_add(list, &item, err);
 }
 
 static int take_unique(struct list *list, struct bytes line, struct error *err)
@@ -119,40 +134,94 @@ static int take_unique(struct list *list, struct bytes line, struct error *err)
 	return add_unique(list, &unique, err);
 }
 
-static int take_scan(struct list *list, struct bytes line, struct error *err)
+/* The first item whose number is not below this one. */
+static size_t lower_bound(const struct list *list, uint32_t number)
 {
-	struct entry entry = { 0 };
+	size_t low = 0, high = list->n_items;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (list->items[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* For all items of this number, unless an earlier line told theirs. */
+static void note_size(struct list *list, const struct pop3_scan *scan)
+{
+	int64_t size = (int64_t)MIN(scan->size_bytes, (uint64_t)INT64_MAX);
+	size_t i = list->at;
+
+	if (i >= list->n_items || list->items[i].number != scan->number)
+		i = lower_bound(list, scan->number);
+	for (; i < list->n_items && list->items[i].number == scan->number; i++)
+		if (list->items[i].list_size < 0)
+			list->items[i].list_size = size;
+	list->at = i;
+}
+
+static int add_scan(struct list *list, const struct pop3_scan *scan,
+		    struct error *err)
+{
+	const struct plan_item item = {
+		.number = scan->number,
+		.list_size =
+			(int64_t)MIN(scan->size_bytes, (uint64_t)INT64_MAX),
+		.uid.data = "",
+	};
+
+	if (!list_is_full(list))
+		return list_add(list, &item, err);
+	list->is_cut = true;
+	return 0;
+}
+
+static int take_scan(struct list *list, struct bytes line, bool has_uids,
+		     struct error *err)
+{
 	struct pop3_scan scan;
 	struct error ignored;
 
-	if (list_is_full(list) || pop3_parse_scan(line, &scan, &ignored) < 0) {
+	if (pop3_parse_scan(line, &scan, &ignored) < 0) {
 		list->is_cut = true;
 		return 0;
 	}
-	entry.number = scan.number;
-	entry.size_bytes = (int64_t)MIN(scan.size_bytes, (uint64_t)INT64_MAX);
-	return list_add(list, &entry, err);
+	list->n_sizes++;
+	if (!has_uids)
+		return add_scan(list, &scan, err);
+	note_size(list, &scan);
+	return 0;
 }
 
 static int by_number(const void *a, const void *b)
 {
-	const struct entry *x = a, *y = b;
+	const struct plan_item *x = a, *y = b;
 
 	return (x->number > y->number) - (x->number < y->number);
 }
 
 static void list_sort(struct list *list)
 {
-	for (size_t i = 1; i < list->n_entries; i++) {
-		if (list->entries[i - 1].number < list->entries[i].number)
+	for (size_t i = 1; i < list->n_items; i++) {
+		if (list->items[i - 1].number < list->items[i].number)
 			continue;
-		qsort(list->entries, list->n_entries, sizeof(struct entry),
+		qsort(list->items, list->n_items, sizeof(struct plan_item),
 		      by_number);
 		return;
 	}
 }
 
-static int read_lines(struct pop3 *pop3, struct list *list, bool is_uidl,
+enum lines {
+	LINES_UIDL = 1,
+	LINES_LIST,       /* of what UIDL has named */
+	LINES_LIST_ALONE, /* there is no UIDL */
+};
+
+static int read_lines(struct pop3 *pop3, struct list *list, enum lines lines,
 		      struct error *err)
 {
 	_cleanup_string_ char *text = malloc(STREAM_LINE_LIMIT);
@@ -167,8 +236,9 @@ static int read_lines(struct pop3 *pop3, struct list *list, bool is_uidl,
 			return -1;
 		if (line.len == 1 && text[0] == '.')
 			break;
-		r = is_uidl ? take_unique(list, line, err)
-			    : take_scan(list, line, err);
+		r = lines == LINES_UIDL
+			    ? take_unique(list, line, err)
+			    : take_scan(list, line, lines == LINES_LIST, err);
 		if (r < 0)
 			return -1;
 	}
@@ -176,48 +246,27 @@ static int read_lines(struct pop3 *pop3, struct list *list, bool is_uidl,
 	return 0;
 }
 
-/* The size that LIST gave for a number; both lists are walked in step. */
-static int64_t size_of(const struct list *sizes, size_t *at, uint32_t number)
-{
-	while (*at < sizes->n_entries && sizes->entries[*at].number < number)
-		(*at)++;
-	if (*at < sizes->n_entries && sizes->entries[*at].number == number)
-		return sizes->entries[*at].size_bytes;
-	return -1;
-}
-
 static size_t run_of_number(const struct list *list, size_t first)
 {
 	size_t len = 1;
 
-	while (first + len < list->n_entries &&
-	       list->entries[first + len].number == list->entries[first].number)
+	while (first + len < list->n_items &&
+	       list->items[first + len].number == list->items[first].number)
 		len++;
 	return len;
 }
 
 /* The same UID, or the same size where there are no UIDs, all along the run. */
-static bool is_one_message(const struct entry *run, size_t len,
-			   const char *text)
+static bool is_one_message(const struct plan_item *run, size_t len)
 {
 	for (size_t i = 1; i < len; i++)
-		if (run[i].uid_len != run[0].uid_len ||
-		    run[i].size_bytes != run[0].size_bytes ||
-		    (run[0].uid_len > 0 &&
-		     memcmp(text + run[i].uid_offset, text + run[0].uid_offset,
-			    run[0].uid_len) != 0))
+		if (run[i].uid.len != run[0].uid.len ||
+		    run[i].list_size != run[0].list_size ||
+		    (run[0].uid.len > 0 &&
+		     memcmp(run[i].uid.data, run[0].uid.data, run[0].uid.len) !=
+			     0))
 			return false;
 	return true;
-}
-
-static struct listing_item item_of(const struct entry *entry, const char *text)
-{
-	return (struct listing_item){
-		.number = entry->number,
-		.size_bytes = entry->size_bytes,
-		.uid.data = entry->uid_len > 0 ? text + entry->uid_offset : "",
-		.uid.len = entry->uid_len,
-	};
 }
 
 /*
@@ -225,33 +274,28 @@ static struct listing_item item_of(const struct entry *entry, const char *text)
  * LIST is all there is. A number with two UIDs could mean either message, and
  * so means none.
  */
-static int merge(struct list *uids, const struct list *sizes, bool has_uids,
-		 struct listing *ret, struct error *err)
+static int merge(struct list *list, bool has_uids, struct listing *ret,
+		 struct error *err)
 {
-	const struct list *from = has_uids ? uids : sizes;
 	struct listing listing = { .has_uids = has_uids };
-	size_t at = 0, run;
+	size_t run;
 
-	listing.items = calloc(from->n_entries + 1, sizeof(*listing.items));
-	if (!listing.items)
+	/* An empty listing has a list, too. */
+	if (!list->items &&
+	    !(list->items = calloc(1, sizeof(struct plan_item))))
 		return error_set_memory(err);
 
-	listing.is_complete =
-		!uids->is_cut && !sizes->is_cut &&
-		(!has_uids || uids->n_entries >= sizes->n_entries);
-	listing.text = TAKE_PTR(uids->text);
-	for (size_t i = 0; i < from->n_entries; i += run) {
-		struct listing_item item =
-			item_of(&from->entries[i], listing.text);
-
-		run = run_of_number(from, i);
+	listing.is_complete = !list->is_cut &&
+			      (!has_uids || list->n_items >= list->n_sizes);
+	listing.items = list->items;
+	for (size_t i = 0; i < list->n_items; i += run) {
+		run = run_of_number(list, i);
 		listing.is_complete = listing.is_complete && run == 1;
-		if (!is_one_message(&from->entries[i], run, listing.text))
-			continue;
-		if (has_uids)
-			item.size_bytes = size_of(sizes, &at, item.number);
-		listing.items[listing.n_items++] = item;
+		if (is_one_message(&list->items[i], run))
+			listing.items[listing.n_items++] = list->items[i];
 	}
+	listing.text = TAKE_PTR(list->text);
+	list->items = NULL; /* handed over */
 	*ret = listing;
 	return 0;
 }
@@ -264,22 +308,24 @@ static int ask(struct pop3 *pop3, const char *word, struct error *err)
 }
 
 /* UIDL is tried even where CAPA does not name it: some have it all the same. */
-static int read_uids(struct pop3 *pop3, struct list *uids, bool *ret_has_uids,
+static int read_uids(struct pop3 *pop3, struct list *list, bool *ret_has_uids,
 		     struct error *err)
 {
 	int r = pop3_read_reply(pop3, err);
 
-	if (r < 0 || (r == 0 && read_lines(pop3, uids, true, err) < 0))
+	if (r < 0 || (r == 0 && read_lines(pop3, list, LINES_UIDL, err) < 0))
 		return -1;
 	*ret_has_uids = r == 0;
 	return 0;
 }
 
-static int read_sizes(struct pop3 *pop3, struct list *sizes, struct error *err)
+static int read_sizes(struct pop3 *pop3, struct list *list, bool has_uids,
+		      struct error *err)
 {
 	if (pop3_read_reply(pop3, err) != 0)
 		return error_prefix(err, "LIST");
-	return read_lines(pop3, sizes, false, err);
+	return read_lines(pop3, list, has_uids ? LINES_LIST : LINES_LIST_ALONE,
+			  err);
 }
 
 /*
@@ -297,8 +343,8 @@ static int queue_first(struct pop3 *pop3, struct error *err)
 	return pop3_queue_word(pop3, "UIDL", err);
 }
 
-static int read_both(struct pop3 *pop3, struct list *uids, struct list *sizes,
-		     bool *ret_has_uids, struct error *err)
+static int read_both(struct pop3 *pop3, struct list *list, bool *ret_has_uids,
+		     struct error *err)
 {
 	bool is_pipelined = pop3_capa(pop3)->pipelining;
 	bool is_checked = is_pipelined && pop3_capa(pop3)->is_assumed;
@@ -308,14 +354,14 @@ static int read_both(struct pop3 *pop3, struct list *uids, struct list *sizes,
 	    ask(pop3, is_pipelined ? "LIST" : "UIDL", err) < 0 ||
 	    (is_checked && pop3_check_capa(pop3, err) < 0))
 		return -1;
-	if (read_uids(pop3, uids, ret_has_uids, &refusal) < 0) {
+	if (read_uids(pop3, list, ret_has_uids, &refusal) < 0) {
 		if (refusal.kind != ERROR_NONE)
 			*err = refusal;
 		return -1;
 	}
 	if (!is_pipelined && ask(pop3, "LIST", err) < 0)
 		return -1;
-	if (read_sizes(pop3, sizes, err) < 0)
+	if (read_sizes(pop3, list, *ret_has_uids, err) < 0)
 		return -1;
 
 	/* It has UIDL and would not use it now: that passes. */
@@ -329,11 +375,10 @@ static int read_both(struct pop3 *pop3, struct list *uids, struct list *sizes,
 
 int listing_read(struct pop3 *pop3, struct listing *ret, struct error *err)
 {
-	_cleanup_(list_done) struct list uids = { 0 };
-	_cleanup_(list_done) struct list sizes = { 0 };
+	_cleanup_(list_done) struct list list = { 0 };
 	bool has_uids = false;
 
-	if (read_both(pop3, &uids, &sizes, &has_uids, err) < 0)
+	if (read_both(pop3, &list, &has_uids, err) < 0)
 		return -1;
-	return merge(&uids, &sizes, has_uids, ret, err);
+	return merge(&list, has_uids, ret, err);
 }

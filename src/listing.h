@@ -14,18 +14,27 @@
 
 #define LISTING_MAX_BYTES (16u << 20)
 
-struct listing_item {
+enum plan_action {
+	PLAN_KEEP = 0, /* known, stays on the server */
+	PLAN_DELETE,   /* vouched for: DELE without RETR */
+	PLAN_FETCH,    /* RETR, and deliver it if its contents are new */
+};
+
+/* One for each message that is listed, so it is small. */
+struct plan_item {
 	uint32_t number;
-	int64_t size_bytes; /* LIST's claim, a hint; -1: LIST did not name it */
-	struct bytes uid;   /* empty: none */
+	enum plan_action action; /* plan.h decides on it, and sets row_id */
+	int64_t list_size; /* LIST's claim, a hint; -1: LIST did not name it */
+	struct bytes uid;  /* borrowed from the listing; empty: none */
+	int64_t row_id;	   /* KEEP and DELETE: whose row it is; else 0 */
 };
 
 struct listing {
-	struct listing_item *items; /* by ascending number */
+	struct plan_item *items; /* by ascending number */
 	size_t n_items;
 	bool has_uids;	  /* the server answered UIDL */
 	bool is_complete; /* false: beyond the bound, a number twice, or no line */
-	char *text;	  /* owns the uids */
+	struct uid_text *text; /* owns the uids */
 };
 
 /*

@@ -20,16 +20,37 @@
 struct group {
 	struct plan_item **items;
 	size_t n_items;
-	const struct journal_row *rows;
+	const struct journal_row *rows; /* whose uid may be gone */
 	size_t n_rows;
+	struct bytes uid;
+};
+
+/* Rows of one group, and the first of the next. */
+struct reader {
+	const struct plan_input *input;
+	struct journal_row *rows; /* of the group, with its uid in uid */
+	size_t n_rows;
+	size_t cap_rows;
+	char *uid;
+	size_t uid_len;
+	size_t uid_cap;
+	struct journal_row next;
+	bool has_next;
 };
 
 void plan_done(struct plan *plan)
 {
-	free(plan->items);
+	for (size_t i = 0; i < plan->n_loose; i++)
+		free((char *)plan->loose[i].uid.data);
 	free(plan->retrieve);
 	free(plan->loose);
 	*plan = (struct plan){ 0 };
+}
+
+static void reader_done(struct reader *reader)
+{
+	free(reader->rows);
+	free(reader->uid);
 }
 
 static int compare_bytes(struct bytes a, struct bytes b)
@@ -38,6 +59,16 @@ static int compare_bytes(struct bytes a, struct bytes b)
 	int r = len > 0 ? memcmp(a.data, b.data, len) : 0;
 
 	return r != 0 ? r : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Never NULL for want of bytes. */
+static char *memdup(struct bytes bytes)
+{
+	char *copy = malloc(bytes.len + 1);
+
+	if (copy && bytes.len > 0)
+		memcpy(copy, bytes.data, bytes.len);
+	return copy;
 }
 
 static int by_uid(const void *a, const void *b)
@@ -153,20 +184,48 @@ static bool may_be_gone(const struct plan *plan, const struct journal_row *row)
 	       (row->state == JOURNAL_SEEN && plan->n_items > 0);
 }
 
-static void note_loose(struct plan *plan, const struct group *group,
-		       bool tells_gone)
+static int plan_add_loose(struct plan *plan, const struct plan_loose *loose,
+			  struct error *err)
+{
+	struct plan_loose *grown;
+	size_t cap;
+
+	if (plan->n_loose == plan->cap_loose) {
+		cap = MAX(plan->cap_loose * 2, (size_t)64);
+		grown = reallocarray(plan->loose, cap, sizeof(*grown));
+		if (!grown)
+			return error_set_memory(err);
+		plan->loose = grown;
+		plan->cap_loose = cap;
+	}
+	plan->loose[plan->n_loose++] = *loose;
+	return 0;
+}
+
+static int note_loose(struct plan *plan, const struct group *group,
+		      bool tells_gone, struct error *err)
 {
 	for (size_t i = 0; i < group->n_rows; i++) {
 		const struct journal_row *row = &group->rows[i];
-
-		if (!is_loose(group, row))
-			continue;
-		plan->loose[plan->n_loose++] = (struct plan_loose){
-			.row = row,
+		struct plan_loose loose = {
+			.row_id = row->id,
+			.state = row->state,
 			.is_absent = tells_gone && group->n_items == 0 &&
 				     may_be_gone(plan, row),
 		};
+
+		if (!is_loose(group, row))
+			continue;
+		loose.uid =
+			(struct bytes){ memdup(group->uid), group->uid.len };
+		if (!loose.uid.data)
+			return error_set_memory(err);
+		if (plan_add_loose(plan, &loose, err) < 0) {
+			free((char *)loose.uid.data);
+			return -1;
+		}
 	}
+	return 0;
 }
 
 static size_t run_of_items(struct plan_item **items, size_t n)
@@ -178,13 +237,77 @@ static size_t run_of_items(struct plan_item **items, size_t n)
 	return len;
 }
 
-static size_t run_of_rows(const struct journal_row *rows, size_t n)
+static int reader_next(struct reader *reader, struct error *err)
 {
-	size_t len = 1;
+	const struct plan_input *input = reader->input;
+	int r = 0;
 
-	while (len < n && compare_bytes(rows[len].uid, rows[0].uid) == 0)
-		len++;
-	return len;
+	if (input->next_row)
+		r = input->next_row(input->source, &reader->next, err);
+	reader->has_next = r > 0;
+	return r < 0 ? -1 : 0;
+}
+
+static int reader_keep_uid(struct reader *reader, struct bytes uid,
+			   struct error *err)
+{
+	char *grown;
+
+	if (uid.len >= reader->uid_cap) {
+		grown = realloc(reader->uid, uid.len + 1);
+		if (!grown)
+			return error_set_memory(err);
+		reader->uid = grown;
+		reader->uid_cap = uid.len + 1;
+	}
+	if (uid.len > 0)
+		memcpy(reader->uid, uid.data, uid.len);
+	reader->uid_len = uid.len;
+	return 0;
+}
+
+static int reader_add(struct reader *reader, struct error *err)
+{
+	struct journal_row *rows;
+	size_t cap;
+
+	if (reader->n_rows == reader->cap_rows) {
+		cap = MAX(reader->cap_rows * 2, (size_t)8);
+		rows = reallocarray(reader->rows, cap, sizeof(*rows));
+		if (!rows)
+			return error_set_memory(err);
+		reader->rows = rows;
+		reader->cap_rows = cap;
+	}
+	reader->rows[reader->n_rows++] = reader->next;
+	return 0;
+}
+
+static struct bytes reader_uid(const struct reader *reader)
+{
+	return (struct bytes){ reader->uid, reader->uid_len };
+}
+
+/* All rows that have the UID of the next one. */
+static int reader_take_group(struct reader *reader, struct error *err)
+{
+	int order;
+
+	reader->n_rows = 0;
+	if (reader_keep_uid(reader, reader->next.uid, err) < 0)
+		return -1;
+	do {
+		if (reader_add(reader, err) < 0 || reader_next(reader, err) < 0)
+			return -1;
+		order = reader->has_next ? compare_bytes(reader->next.uid,
+							 reader_uid(reader))
+					 : 1;
+	} while (order == 0);
+
+	if (order > 0)
+		return 0;
+	return error_set(err, ERROR_LOCAL,
+			 "the journal's rows are out of order");
 }
 
 /*
@@ -198,42 +321,53 @@ static bool tells_gone(const struct listing *listing)
 }
 
 /* The next group in UID order: items, rows or both. */
-static struct group next_group(struct plan_item **items, size_t n_items,
-			       const struct journal_row *rows, size_t n_rows)
+static int next_group(struct reader *reader, struct plan_item **items,
+		      size_t n_items, struct group *ret, struct error *err)
 {
-	struct group group = { .items = items, .rows = rows };
+	struct group group = { .items = items };
 	int order;
 
 	if (n_items == 0)
 		order = 1;
-	else if (n_rows == 0)
+	else if (!reader->has_next)
 		order = -1;
 	else
-		order = compare_bytes(items[0]->uid, rows[0].uid);
+		order = compare_bytes(items[0]->uid, reader->next.uid);
 
-	if (order <= 0)
+	if (order <= 0) {
 		group.n_items = run_of_items(items, n_items);
-	if (order >= 0)
-		group.n_rows = run_of_rows(rows, n_rows);
-	return group;
+		group.uid = items[0]->uid;
+	}
+	if (order >= 0) {
+		if (reader_take_group(reader, err) < 0)
+			return -1;
+		group.rows = reader->rows;
+		group.n_rows = reader->n_rows;
+		group.uid = reader_uid(reader);
+	}
+	*ret = group;
+	return 0;
 }
 
-static void decide_all(struct plan *plan, struct plan_item **sorted,
-		       const struct plan_input *input)
+static int decide_all(struct plan *plan, struct plan_item **sorted,
+		      const struct plan_input *input, struct error *err)
 {
-	const struct journal_rows *rows = input->rows;
-	size_t item = 0, row = 0;
+	_cleanup_(reader_done) struct reader reader = { .input = input };
+	struct group group;
 
-	while (item < plan->n_items || row < rows->n_rows) {
-		struct group group =
-			next_group(sorted + item, plan->n_items - item,
-				   rows->rows + row, rows->n_rows - row);
-
+	if (reader_next(&reader, err) < 0)
+		return -1;
+	for (size_t i = 0; i < plan->n_items || reader.has_next;
+	     i += group.n_items) {
+		if (next_group(&reader, sorted + i, plan->n_items - i, &group,
+			       err) < 0)
+			return -1;
 		decide_group(&group, input->keeps_mail);
-		note_loose(plan, &group, tells_gone(input->listing));
-		item += group.n_items;
-		row += group.n_rows;
+		if (note_loose(plan, &group, tells_gone(input->listing), err) <
+		    0)
+			return -1;
 	}
+	return 0;
 }
 
 static void list_retrieve(struct plan *plan)
@@ -244,45 +378,45 @@ static void list_retrieve(struct plan *plan)
 	plan->n_untroubled = plan->n_retrieve;
 }
 
-static int plan_allocate(struct plan *plan, const struct plan_input *input)
+/* Servers mostly list in the order of their UIDs: then there is nothing to do. */
+static void sort_by_uid(struct plan_item **sorted, size_t n)
 {
-	size_t n = input->listing->n_items;
-
-	/* One more than needed: calloc of nothing may return NULL. */
-	plan->items = calloc(n + 1, sizeof(*plan->items));
-	plan->retrieve = calloc(n + 1, sizeof(*plan->retrieve));
-	plan->loose = calloc(input->rows->n_rows + 1, sizeof(*plan->loose));
-	return plan->items && plan->retrieve && plan->loose ? 0 : -1;
+	for (size_t i = 1; i < n; i++) {
+		if (by_uid(&sorted[i - 1], &sorted[i]) < 0)
+			continue;
+		qsort(sorted, n, sizeof(struct plan_item *), by_uid);
+		return;
+	}
 }
 
 int plan_make(const struct plan_input *input, struct plan *ret,
 	      struct error *err)
 {
-	_cleanup_(plan_done) struct plan plan = { 0 };
+	size_t n = input->listing->n_items;
+	_cleanup_(plan_done) struct plan plan = {
+		.items = input->listing->items,
+		.n_items = n,
+	};
 	struct plan_item **sorted;
+	int r;
 
-	sorted = calloc(input->listing->n_items + 1, sizeof(*sorted));
-	if (!sorted || plan_allocate(&plan, input) < 0) {
+	/* One more than needed: calloc of nothing may return NULL. */
+	plan.retrieve = calloc(n + 1, sizeof(*plan.retrieve));
+	sorted = calloc(n + 1, sizeof(*sorted));
+	if (!plan.retrieve || !sorted) {
 		free(sorted);
 		return error_set_memory(err);
 	}
 
-	plan.n_items = input->listing->n_items;
-	for (size_t i = 0; i < plan.n_items; i++) {
-		const struct listing_item *item = &input->listing->items[i];
-
-		plan.items[i] = (struct plan_item){
-			.number = item->number,
-			.list_size = item->size_bytes,
-			.uid = item->uid,
-		};
+	for (size_t i = 0; i < n; i++)
 		sorted[i] = &plan.items[i];
-	}
-	qsort(sorted, plan.n_items, sizeof(struct plan_item *), by_uid);
-	decide_all(&plan, sorted, input);
-	list_retrieve(&plan);
+	sort_by_uid(sorted, n);
+	r = decide_all(&plan, sorted, input, err);
 	free(sorted);
+	if (r < 0)
+		return -1;
 
+	list_retrieve(&plan);
 	*ret = plan;
 	plan = (struct plan){ 0 };
 	return 0;

@@ -14,42 +14,40 @@
 #include "journal.h"
 #include "listing.h"
 
-enum plan_action {
-	PLAN_KEEP = 0, /* known, stays on the server */
-	PLAN_DELETE,   /* vouched for: DELE without RETR */
-	PLAN_FETCH,    /* RETR, and deliver it if its contents are new */
-};
-
-struct plan_item {
-	enum plan_action action;
-	uint32_t number;
-	int64_t list_size; /* -1: unknown */
-	struct bytes uid;  /* borrowed from the listing */
-	int64_t row_id;	   /* KEEP and DELETE: whose row it is; else 0 */
-};
-
 /* A row that no KEEP and no DELETE accounts for. */
 struct plan_loose {
-	const struct journal_row *row; /* borrowed from the input */
+	int64_t row_id;
+	struct bytes uid; /* the plan's */
+	enum journal_state state;
 	bool is_absent; /* DELIVERED or SEEN, and the listing lacks its UID */
 };
 
 struct plan {
-	struct plan_item *items; /* in the listing's order */
+	struct plan_item *items; /* the listing's: borrowed, in its order */
 	size_t n_items;
 	size_t *retrieve; /* indexes of FETCH, in the order to send */
 	size_t n_retrieve;
 	size_t n_untroubled; /* of them: those behind have made trouble */
 	struct plan_loose *loose; /* what a fetched message may turn out to be */
 	size_t n_loose;
+	size_t cap_loose;
 	size_t n_put_off; /* left for another day: troubles beyond their limit */
 	size_t n_unfit;	  /* left on the server: the disk has no room for them */
 	uint64_t unfit_bytes;
 };
 
+/*
+ * Gives the next row of the journal, in the order (uid bytes, occurrence): 1,
+ * 0 when there are no more, or -1. Its uid lasts until the next call. There
+ * may be many rows, of which few matter, so they are looked at one by one.
+ */
+typedef int plan_next_row(void *source, struct journal_row *ret,
+			  struct error *err);
+
 struct plan_input {
-	const struct listing *listing;
-	const struct journal_rows *rows;
+	struct listing *listing; /* what is decided is written into its items */
+	plan_next_row *next_row; /* NULL: nothing is known */
+	void *source;
 	bool keeps_mail; /* keep = "forever" */
 };
 

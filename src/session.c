@@ -43,8 +43,7 @@ struct session {
 	struct delivery *delivery;
 	struct capa_memory memory; /* as earlier visits left it */
 	bool has_left_out_capa;
-	struct journal_rows rows; /* the plan borrows from these two */
-	struct listing listing;
+	struct listing listing; /* the plan borrows from it */
 	struct plan plan;
 	struct known *known;
 	uint64_t deadline_usec; /* CLOCK_MONOTONIC */
@@ -56,7 +55,6 @@ static void session_done(struct session *s)
 	known_free(&s->known);
 	plan_done(&s->plan);
 	listing_done(&s->listing);
-	journal_rows_done(&s->rows);
 	pop3_free(&s->pop3);
 }
 
@@ -194,15 +192,15 @@ static int log_in(struct session *s, struct error *err)
 /* Once a server had UIDs, a listing without them is no base to work on. */
 static int check_uids(const struct session *s, struct error *err)
 {
-	const struct journal_rows *rows = &s->rows;
+	bool had_uids;
 
 	if (s->listing.has_uids)
 		return 0;
-	for (size_t i = 0; i < rows->n_rows; i++)
-		if (rows->rows[i].uid.len > 0)
-			return error_set(
-				err, ERROR_PROTOCOL,
-				"server refused UIDL, which it had before");
+	if (journal_has_uids(s->job->journal, &had_uids, err) < 0)
+		return -1;
+	if (had_uids && s->job->purpose != PURPOSE_REFETCH)
+		return error_set(err, ERROR_PROTOCOL,
+				 "server refused UIDL, which it had before");
 	if (s->job->account->keep == KEEP_FOREVER)
 		return error_set(
 			err, ERROR_CONFIG,
@@ -216,10 +214,15 @@ static int put_troubles_last(struct session *s, struct error *err)
 {
 	uint64_t now_sec = now_usec(CLOCK_REALTIME) / USEC_PER_SEC;
 	struct plan *plan = &s->plan;
-	struct journal_trouble *troubles =
-		calloc(plan->n_retrieve + 1, sizeof(*troubles));
+	struct journal_trouble *troubles;
+	bool has_any;
 	int r = 0;
 
+	if (journal_has_troubles(s->job->journal, &has_any, err) < 0)
+		return -1;
+	if (!has_any)
+		return 0;
+	troubles = calloc(plan->n_retrieve + 1, sizeof(*troubles));
 	if (!troubles)
 		return error_set_memory(err);
 	for (size_t i = 0; i < plan->n_retrieve && r == 0; i++) {
@@ -248,9 +251,9 @@ static int add_known(struct session *s, const struct plan_loose *loose,
 		     struct error *err)
 {
 	struct known_row row = {
-		.id = loose->row->id,
-		.uid = loose->row->uid,
-		.has_own_uid_only = loose->row->state == JOURNAL_DELETED,
+		.id = loose->row_id,
+		.uid = loose->uid,
+		.has_own_uid_only = loose->state == JOURNAL_DELETED,
 		.is_absent = loose->is_absent,
 	};
 
@@ -294,14 +297,24 @@ static void note_plan(struct session *s)
 			  "what it leaves out is left alone");
 }
 
-/* What the plan may rest on: for a refetch nothing of what is known. */
-static int load_rows(struct session *s, struct error *err)
+static int next_row(void *source, struct journal_row *ret, struct error *err)
 {
-	if (journal_load(s->job->journal, &s->rows, err) < 0)
-		return -1;
-	if (s->job->purpose == PURPOSE_REFETCH)
-		s->rows.n_rows = 0;
-	return 0;
+	return journal_walk(source, ret, err);
+}
+
+/* Reads the journal row by row: all of them are more than the plan needs. */
+static int make_plan(struct session *s, bool keeps_mail, struct error *err)
+{
+	bool knows_any = s->job->purpose != PURPOSE_REFETCH;
+	const struct plan_input input = {
+		.listing = &s->listing,
+		.next_row = knows_any ? next_row : NULL,
+		.source = s->job->journal,
+		.keeps_mail = keeps_mail,
+	};
+
+	journal_begin_walk(s->job->journal);
+	return plan_make(&input, &s->plan, err);
 }
 
 /* Durable before the first RETR: what a crash leaves is fetched all the same. */
@@ -329,16 +342,12 @@ static int forget_known(struct session *s, struct error *err)
 
 static int list_and_plan(struct session *s, struct error *err)
 {
-	const struct plan_input input = {
-		.listing = &s->listing,
-		.rows = &s->rows,
-		.keeps_mail = s->job->account->keep == KEEP_FOREVER,
-	};
+	bool keeps_mail = s->job->account->keep == KEEP_FOREVER;
 
 	s->report->step = STEP_LIST;
 	if (listing_read(s->pop3, &s->listing, err) < 0 ||
-	    load_rows(s, err) < 0 || check_uids(s, err) < 0 ||
-	    forget_known(s, err) < 0 || plan_make(&input, &s->plan, err) < 0 ||
+	    check_uids(s, err) < 0 || forget_known(s, err) < 0 ||
+	    make_plan(s, keeps_mail, err) < 0 ||
 	    put_troubles_last(s, err) < 0 || load_known(s, err) < 0)
 		return -1;
 	leave_out_unfit(s);
@@ -379,12 +388,6 @@ static int commit_marks(struct session *s, struct error *err)
 /* In place of a plan and its fetch: all that is listed becomes known. */
 static int mark_seen(struct session *s, struct error *err)
 {
-	const struct plan_input input = {
-		.listing = &s->listing,
-		.rows = &s->rows,
-		.keeps_mail = true,
-	};
-
 	s->report->step = STEP_LIST;
 	if (listing_read(s->pop3, &s->listing, err) < 0)
 		return -1;
@@ -398,8 +401,7 @@ static int mark_seen(struct session *s, struct error *err)
 		notes_add(s->job->notes, LOG_WARNING,
 			  "the server's listing is incomplete or malformed: "
 			  "what it leaves out is not marked");
-	if (journal_load(s->job->journal, &s->rows, err) < 0 ||
-	    plan_make(&input, &s->plan, err) < 0)
+	if (make_plan(s, true, err) < 0)
 		return -1;
 	return commit_marks(s, err);
 }

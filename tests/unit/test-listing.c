@@ -196,7 +196,7 @@ static char *describe(const struct listing *listing)
 			      listing->items[i].number,
 			      (int)listing->items[i].uid.len,
 			      listing->items[i].uid.data,
-			      (int)listing->items[i].size_bytes);
+			      (int)listing->items[i].list_size);
 	ck_assert_int_eq(fclose(file), 0);
 	return text;
 }
@@ -327,7 +327,7 @@ START_TEST(what_is_beyond_the_bound_is_read_and_dropped)
 	ck_assert_uint_gt(listing.n_items, n / 4);
 	ck_assert_uint_lt(listing.n_items, n);
 	ck_assert_uint_lt(listing.n_items * 1000, LISTING_MAX_BYTES + 2000);
-	ck_assert_int_eq(listing.items[0].size_bytes, 10);
+	ck_assert_int_eq(listing.items[0].list_size, 10);
 	for (size_t i = 0; i < listing.n_items; i++)
 		ck_assert_uint_eq(listing.items[i].number, i + 1);
 }

@@ -275,12 +275,30 @@ static struct bytes as_bytes(const char *text)
 	return (struct bytes){ text, strlen(text) };
 }
 
+/* Rows, in the journal's order. */
+struct known {
+	const struct journal_row *rows;
+	size_t n_rows;
+	size_t next;
+};
+
+static int next_row(void *source, struct journal_row *ret, struct error *err)
+{
+	struct known *known = source;
+
+	(void)err; /* nothing can fail */
+	if (known->next == known->n_rows)
+		return 0;
+	*ret = known->rows[known->next++];
+	return 1;
+}
+
 /* One mailbox and one journal, small. */
 struct world {
-	struct listing_item items[N_MAX];
+	struct plan_item items[N_MAX];
 	struct journal_row rows[N_MAX];
 	struct listing listing;
-	struct journal_rows known;
+	struct known known;
 };
 
 static void world_make(struct world *world, const struct item *items,
@@ -291,9 +309,9 @@ static void world_make(struct world *world, const struct item *items,
 				 .listing.is_complete = true,
 				 .known.rows = world->rows };
 	for (size_t i = 0; i < N_MAX && items[i].uid; i++) {
-		world->items[i] = (struct listing_item){
+		world->items[i] = (struct plan_item){
 			.number = (uint32_t)i + 1,
-			.size_bytes = items[i].size,
+			.list_size = items[i].size,
 			.uid = as_bytes(items[i].uid),
 		};
 		world->listing.n_items++;
@@ -331,7 +349,7 @@ static char *describe(const struct plan *plan)
 		if (!plan->loose[i].is_absent)
 			continue;
 		(void)fprintf(file, "%sgone:%d", blank,
-			      (int)plan->loose[i].row->id);
+			      (int)plan->loose[i].row_id);
 		blank = " ";
 	}
 	ck_assert_int_eq(fclose(file), 0);
@@ -361,7 +379,8 @@ START_TEST(decides)
 	const char *name = plan_cases[_i].name;
 	struct world world;
 	struct plan_input input = { .listing = &world.listing,
-				    .rows = &world.known };
+				    .next_row = next_row,
+				    .source = &world.known };
 	struct error err = { 0 };
 
 	world_make(&world, plan_cases[_i].items, plan_cases[_i].rows);
@@ -378,7 +397,7 @@ START_TEST(decides)
 	for (size_t i = 0; i < plan.n_items; i++)
 		ck_assert_msg(plan.items[i].number == i + 1 &&
 				      plan.items[i].list_size ==
-					      world.items[i].size_bytes,
+					      plan_cases[_i].items[i].size,
 			      "%s: message %zu is another", name, i + 1);
 	check_retrieve(&plan, name);
 }
@@ -437,7 +456,8 @@ START_TEST(deletes_exactly_what_the_journal_vouches_for)
 		struct plan plan = { 0 };
 		struct world world;
 		const struct plan_input input = { .listing = &world.listing,
-						  .rows = &world.known };
+						  .next_row = next_row,
+						  .source = &world.known };
 		struct error err = { 0 };
 
 		make_random(items, rows);
@@ -475,7 +495,8 @@ START_TEST(keeps_each_row_once_and_deletes_nothing)
 		struct plan plan = { 0 };
 		struct world world;
 		const struct plan_input input = { .listing = &world.listing,
-						  .rows = &world.known,
+						  .next_row = next_row,
+						  .source = &world.known,
 						  .keeps_mail = true };
 		struct error err = { 0 };
 
@@ -506,7 +527,8 @@ START_TEST(nothing_but_a_marked_row_keeps_mail_that_is_to_be_deleted)
 		struct plan plan = { 0 };
 		struct world world;
 		const struct plan_input input = { .listing = &world.listing,
-						  .rows = &world.known };
+						  .next_row = next_row,
+						  .source = &world.known };
 		struct error err = { 0 };
 
 		make_random(items, rows);
@@ -557,7 +579,8 @@ START_TEST(every_row_that_nobody_took_is_loose)
 		struct plan plan = { 0 };
 		struct world world;
 		const struct plan_input input = { .listing = &world.listing,
-						  .rows = &world.known,
+						  .next_row = next_row,
+						  .source = &world.known,
 						  .keeps_mail = run % 2 };
 		struct error err = { 0 };
 		size_t n = 0;
@@ -569,7 +592,12 @@ START_TEST(every_row_that_nobody_took_is_loose)
 			if (!is_loose(&plan, &world.rows[i]))
 				continue;
 			ck_assert_uint_lt(n, plan.n_loose);
-			ck_assert_ptr_eq(plan.loose[n++].row, &world.rows[i]);
+			ck_assert_int_eq(plan.loose[n].row_id,
+					 world.rows[i].id);
+			ck_assert_uint_eq(plan.loose[n].uid.len,
+					  world.rows[i].uid.len);
+			ck_assert_int_eq(plan.loose[n++].state,
+					 world.rows[i].state);
 		}
 		ck_assert_uint_eq(n, plan.n_loose);
 		plan_done(&plan);
@@ -631,7 +659,8 @@ START_TEST(puts_troubles_last)
 	const struct row rows[N_MAX] = { 0 };
 	struct world world;
 	const struct plan_input input = { .listing = &world.listing,
-					  .rows = &world.known };
+					  .next_row = next_row,
+					  .source = &world.known };
 	struct error err = { 0 };
 
 	world_make(&world, items, rows);
@@ -655,16 +684,36 @@ static const struct {
 	size_t n_retrieve;
 	uint64_t unfit_bytes;
 } fit_cases[] = {
-	{ "all fit to the last block", { 1, 2, 3, 4 }, FILES(4) + 10,
-	  { 0, 1, 2, 3 }, 4, 0 },
-	{ "one is too large, those behind it are not", { 1, 9999, 3, 4 },
-	  FILES(3) + 10, { 0, 2, 3 }, 3, 9999 },
-	{ "what went before takes room", { 5, 5, 2, 0 }, FILES(3) + 11,
-	  { 0, 1, 3 }, 3, 2 },
-	{ "an unknown size may try", { -1, 9, -1, 9 }, FILES(3) + 10,
-	  { 0, 1, 2 }, 3, 9 },
-	{ "an empty message takes a file", { 0, 0, 0, 0 }, FILES(1),
-	  { 0 }, 1, 0 },
+	{ "all fit to the last block",
+	  { 1, 2, 3, 4 },
+	  FILES(4) + 10,
+	  { 0, 1, 2, 3 },
+	  4,
+	  0 },
+	{ "one is too large, those behind it are not",
+	  { 1, 9999, 3, 4 },
+	  FILES(3) + 10,
+	  { 0, 2, 3 },
+	  3,
+	  9999 },
+	{ "what went before takes room",
+	  { 5, 5, 2, 0 },
+	  FILES(3) + 11,
+	  { 0, 1, 3 },
+	  3,
+	  2 },
+	{ "an unknown size may try",
+	  { -1, 9, -1, 9 },
+	  FILES(3) + 10,
+	  { 0, 1, 2 },
+	  3,
+	  9 },
+	{ "an empty message takes a file",
+	  { 0, 0, 0, 0 },
+	  FILES(1),
+	  { 0 },
+	  1,
+	  0 },
 	{ "nothing fits", { 1, 2, 3, 4 }, 0, { 0 }, 0, 10 },
 };
 
@@ -677,7 +726,8 @@ START_TEST(fits_the_disk)
 	};
 	struct world world;
 	const struct plan_input input = { .listing = &world.listing,
-					  .rows = &world.known };
+					  .next_row = next_row,
+					  .source = &world.known };
 	struct error err = { 0 };
 
 	for (size_t i = 0; i < 4; i++)
@@ -699,15 +749,68 @@ END_TEST
 START_TEST(an_empty_plan_has_no_last)
 {
 	_cleanup_(plan_done) struct plan plan = { 0 };
-	const struct listing listing = { 0 };
-	const struct journal_rows rows = { 0 };
-	const struct plan_input input = { .listing = &listing, .rows = &rows };
+	struct listing listing = { 0 };
+	const struct plan_input input = { .listing = &listing };
 	struct error err = { 0 };
 	const struct journal_trouble none = { 0 };
 
 	ck_assert_int_eq(plan_make(&input, &plan, &err), 0);
 	ck_assert_uint_eq(plan.n_items, 0);
 	ck_assert_int_eq(plan_put_last(&plan, &none, NOW, &err), 0);
+}
+END_TEST
+
+static int fail_to_read(void *source, struct journal_row *ret,
+			struct error *err)
+{
+	unsigned *n_left = source;
+
+	if (*n_left == 0)
+		return error_set(err, ERROR_LOCAL, "cannot read");
+	*ret = (struct journal_row){
+		.id = 11,
+		.uid = as_bytes("A"),
+		.state = JOURNAL_DELIVERED,
+		.list_size = 1,
+	};
+	(*n_left)--;
+	return 1;
+}
+
+START_TEST(a_journal_that_cannot_be_read_makes_no_plan)
+{
+	struct plan_item items[] = { { .number = 1, .uid = as_bytes("A") } };
+	struct listing listing = { .items = items, .n_items = 1 };
+	unsigned n_left = (unsigned)_i;
+	const struct plan_input input = { .listing = &listing,
+					  .next_row = fail_to_read,
+					  .source = &n_left };
+	struct plan plan = { .n_items = 99 };
+	struct error err = { 0 };
+
+	ck_assert_int_eq(plan_make(&input, &plan, &err), -1);
+	ck_assert_str_eq(err.text, "cannot read");
+	ck_assert_uint_eq(plan.n_items, 99);
+}
+END_TEST
+
+/* Two rows of one UID, apart: each alone would vouch for its DELETE. */
+START_TEST(rows_out_of_order_make_no_plan)
+{
+	const struct item items[N_MAX] = { { "A", 1 } };
+	const struct row rows[N_MAX] = { { JOURNAL_DELIVERED, "A", 1 },
+					 { JOURNAL_DELIVERED, "B", 1 },
+					 { JOURNAL_DELIVERED, "A", 1 } };
+	struct world world;
+	const struct plan_input input = { .listing = &world.listing,
+					  .next_row = next_row,
+					  .source = &world.known };
+	struct plan plan = { 0 };
+	struct error err = { 0 };
+
+	world_make(&world, items, rows);
+	ck_assert_int_eq(plan_make(&input, &plan, &err), -1);
+	ck_assert_int_eq(err.kind, ERROR_LOCAL);
 }
 END_TEST
 
@@ -718,22 +821,25 @@ START_TEST(a_hundred_thousand_messages_are_planned)
 {
 	_cleanup_(plan_done) struct plan plan = { 0 };
 	struct listing listing = { .has_uids = true, .is_complete = true };
-	struct journal_rows rows = { 0 };
-	const struct plan_input input = { .listing = &listing, .rows = &rows };
+	struct known known = { 0 };
+	struct journal_row *rows = calloc(N_LARGE, sizeof(*rows));
+	const struct plan_input input = { .listing = &listing,
+					  .next_row = next_row,
+					  .source = &known };
 	char(*text)[8] = calloc(N_LARGE, sizeof(*text));
 	struct error err = { 0 };
 
 	listing.items = calloc(N_LARGE, sizeof(*listing.items));
-	rows.rows = calloc(N_LARGE, sizeof(*rows.rows));
+	known.rows = rows;
 	for (unsigned i = 0; i < N_LARGE; i++) {
 		(void)snprintf(text[i], sizeof(text[i]), "%06u", i);
-		listing.items[N_LARGE - 1 - i] = (struct listing_item){
+		listing.items[N_LARGE - 1 - i] = (struct plan_item){
 			.number = N_LARGE - i,
-			.size_bytes = i,
+			.list_size = i,
 			.uid = { text[i], 6 },
 		};
 		if (i % 2 == 0)
-			rows.rows[rows.n_rows++] = (struct journal_row){
+			rows[known.n_rows++] = (struct journal_row){
 				.id = i + 1,
 				.uid = { text[i], 6 },
 				.state = JOURNAL_DELIVERED,
@@ -747,7 +853,7 @@ START_TEST(a_hundred_thousand_messages_are_planned)
 	for (unsigned i = 0; i < N_LARGE; i += 2)
 		ck_assert_int_eq(plan.items[N_LARGE - 1 - i].row_id, i + 1);
 	free(listing.items);
-	free(rows.rows);
+	free(rows);
 	free(text);
 }
 END_TEST
@@ -757,19 +863,21 @@ START_TEST(a_hundred_thousand_copies_of_one_uid_are_compared)
 {
 	_cleanup_(plan_done) struct plan plan = { 0 };
 	struct listing listing = { .has_uids = true, .is_complete = true };
-	struct journal_rows rows = { 0 };
+	struct known known = { 0 };
+	struct journal_row *rows = calloc(N_LARGE, sizeof(*rows));
 	const struct plan_input input = { .listing = &listing,
-					  .rows = &rows,
+					  .next_row = next_row,
+					  .source = &known,
 					  .keeps_mail = true };
 	struct error err = { 0 };
 
 	listing.items = calloc(N_LARGE, sizeof(*listing.items));
-	rows.rows = calloc(N_LARGE, sizeof(*rows.rows));
-	listing.n_items = rows.n_rows = N_LARGE;
+	known.rows = rows;
+	listing.n_items = known.n_rows = N_LARGE;
 	for (unsigned i = 0; i < N_LARGE; i++) {
-		listing.items[i] = (struct listing_item){ .number = i + 1,
-							  .uid = { "A", 1 } };
-		rows.rows[i] = (struct journal_row){
+		listing.items[i] = (struct plan_item){ .number = i + 1,
+						       .uid = { "A", 1 } };
+		rows[i] = (struct journal_row){
 			.id = i + 1,
 			.uid = { "A", 1 },
 			.list_size = 1,
@@ -782,7 +890,7 @@ START_TEST(a_hundred_thousand_copies_of_one_uid_are_compared)
 	for (size_t i = 0; i < N_LARGE; i++)
 		ck_assert(plan.items[i].action == PLAN_FETCH);
 	free(listing.items);
-	free(rows.rows);
+	free(rows);
 }
 END_TEST
 
@@ -805,6 +913,9 @@ int main(void)
 	tcase_add_loop_test(tcase, puts_troubles_last, 0,
 			    (int)ARRAY_SIZE(trouble_cases));
 	tcase_add_test(tcase, an_empty_plan_has_no_last);
+	tcase_add_loop_test(tcase, a_journal_that_cannot_be_read_makes_no_plan,
+			    0, 3);
+	tcase_add_test(tcase, rows_out_of_order_make_no_plan);
 	tcase_add_test(tcase, a_hundred_thousand_messages_are_planned);
 	tcase_add_test(tcase,
 		       a_hundred_thousand_copies_of_one_uid_are_compared);
