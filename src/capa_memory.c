@@ -7,7 +7,7 @@
 #include "capa_memory.h"
 
 #define REMEMBERED_USEC (7 * USEC_PER_DAY)
-/* It may have been the line that broke: without CAPA all goes slowly. */
+/* Without CAPA all goes slowly. */
 #define UNASKED_USEC USEC_PER_DAY
 
 enum flag {
@@ -21,7 +21,7 @@ enum flag {
 };
 
 /* Where the parts of the number begin; the state is its lowest bits. */
-#define STATE_MASK 3
+#define STATE_MASK 7
 enum shift {
 	SHIFT_FLAGS = 8,
 	SHIFT_TLS = 16,

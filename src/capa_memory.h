@@ -19,7 +19,8 @@ enum capa_memory_state {
 	CAPA_FORGOTTEN = 0, /* nothing is known: it is to be asked */
 	CAPA_REMEMBERED,    /* its answer, which may be that it has no CAPA */
 	CAPA_BROKE_OFF,	    /* the last connection ended behind CAPA */
-	CAPA_UNASKED,	    /* and a visit without CAPA went well */
+	CAPA_BROKE_OFF_TWICE, /* and the one that asked before it */
+	CAPA_UNASKED,	    /* and a visit without CAPA went well: so be it */
 };
 
 struct capa_memory {

@@ -338,7 +338,7 @@ static int queue_first(struct pop3 *pop3, struct error *err)
 
 	if (!capa->pipelining)
 		return 0;
-	if (capa->is_assumed && pop3_queue_word(pop3, "CAPA", err) < 0)
+	if (capa->is_assumed && pop3_queue_capa(pop3, err) < 0)
 		return -1;
 	return pop3_queue_word(pop3, "UIDL", err);
 }

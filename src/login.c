@@ -332,20 +332,25 @@ static int fall_back(const struct login *login, struct pop3 *pop3,
 
 /*
  * Way was refused with *err. What was assumed of the server is asked for now:
- * it may have been the way that was wrong, and not the password.
+ * it may have been the way that was wrong, and not the password. Where CAPA
+ * never had an answer, or may not have, its end says nothing: that is a refusal.
  */
 static int choose_other_way(const struct login *login, struct pop3 *pop3,
 			    enum way way, enum way *ret, struct error *err)
 {
-	struct error refusal = *err;
+	const struct pop3_capa *capa = pop3_capa(pop3);
+	struct error lost = { 0 };
 
-	if (pop3_capa(pop3)->is_assumed && pop3_ask_capa(pop3, err) < 0)
+	*ret = WAY_NONE;
+	if (capa->is_assumed && pop3_ask_capa(pop3, &lost) < 0) {
+		if (!capa->known)
+			return 0;
+		*err = lost;
 		return error_prefix(err, "CAPA, after %s was refused",
 				    way_name(way));
-	*err = refusal;
-	*ret = way_of_choice(login, pop3);
-	if (*ret == way)
-		*ret = WAY_NONE;
+	}
+	if (way_of_choice(login, pop3) != way)
+		*ret = way_of_choice(login, pop3);
 	return 0;
 }
 

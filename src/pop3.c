@@ -28,6 +28,7 @@ struct pop3 {
 	char greeting[LINE_CAP];
 	char timestamp[POP3_TIMESTAMP_MAX];
 	struct pop3_capa capa;
+	bool awaits_capa;
 	struct pop3_dot body;
 	bool is_in_body;
 	unsigned replies_due; /* QUIT's among them */
@@ -83,6 +84,11 @@ const char *pop3_timestamp(const struct pop3 *pop3)
 const struct pop3_capa *pop3_capa(const struct pop3 *pop3)
 {
 	return &pop3->capa;
+}
+
+bool pop3_awaits_capa(const struct pop3 *pop3)
+{
+	return pop3->awaits_capa;
 }
 
 bool pop3_body_lacks_only_lf(const struct pop3 *pop3)
@@ -356,14 +362,21 @@ static int read_capa(struct pop3 *pop3, struct pop3_capa *ret,
 	}
 	if (r == 0 && read_capa_lines(pop3, &capa, err) < 0)
 		return -1;
+	pop3->awaits_capa = false;
 	*ret = capa;
 	return 0;
+}
+
+int pop3_queue_capa(struct pop3 *pop3, struct error *err)
+{
+	pop3->awaits_capa = true;
+	return queue_line(pop3, "CAPA", strlen("CAPA"), err);
 }
 
 int pop3_ask_capa(struct pop3 *pop3, struct error *err)
 {
 	set_reply_timeout(pop3);
-	if (send_word(pop3, "CAPA", err) < 0)
+	if (pop3_queue_capa(pop3, err) < 0 || flush(pop3, err) < 0)
 		return -1;
 	return read_capa(pop3, &pop3->capa, err);
 }

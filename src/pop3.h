@@ -39,6 +39,9 @@ int pop3_ask_capa(struct pop3 *pop3, struct error *err) _must_check_;
 void pop3_assume_capa(struct pop3 *pop3, const struct pop3_capa *capa);
 const struct pop3_capa *pop3_capa(const struct pop3 *pop3);
 
+/* True from CAPA on until its reply is there: some servers hang up on it. */
+bool pop3_awaits_capa(const struct pop3 *pop3);
+
 /*
  * The reply to a CAPA that was queued after the login. What counts then is
  * taken over; the capabilities are assumed no longer when it agrees with them.
@@ -70,7 +73,9 @@ int pop3_queue_dele(struct pop3 *pop3, uint32_t number, struct error *err)
 /* LIST of one message: one line, -ERR when there is none of that number. */
 int pop3_queue_scan(struct pop3 *pop3, uint32_t number, struct error *err)
 	_must_check_;
-/* A command without an argument: NOOP, CAPA, UIDL, LIST. */
+/* To be read by pop3_check_capa. */
+int pop3_queue_capa(struct pop3 *pop3, struct error *err) _must_check_;
+/* A command without an argument: NOOP, UIDL, LIST. */
 int pop3_queue_word(struct pop3 *pop3, const char *word, struct error *err)
 	_must_check_;
 /* Behind the last DELEs: nothing may be queued after it. pop3_quit reads the reply. */

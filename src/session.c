@@ -42,7 +42,6 @@ struct session {
 	struct pop3 *pop3;
 	struct delivery *delivery;
 	struct capa_memory memory; /* as earlier visits left it */
-	bool has_left_out_capa;
 	struct listing listing; /* the plan borrows from it */
 	struct plan plan;
 	struct known *known;
@@ -125,24 +124,26 @@ static int greet(struct session *s, struct error *err)
 	return pop3_read_greeting(s->pop3, err);
 }
 
+static bool has_broken_off(const struct capa_memory *memory)
+{
+	return memory->state == CAPA_BROKE_OFF ||
+	       memory->state == CAPA_BROKE_OFF_TWICE;
+}
+
 /*
  * Some servers hang up on CAPA. One more visit at once does without it, unless
  * it takes CAPA to know whether STLS is there.
  */
 static bool leaves_out_capa(const struct session *s)
 {
-	return s->job->is_again && s->memory.state == CAPA_BROKE_OFF;
+	return s->job->is_again && has_broken_off(&s->memory);
 }
 
 /* What the server can do: as remembered, or asked. */
 static int learn_capa(struct session *s, struct error *err)
 {
-	if (capa_memory_is_usable(&s->memory)) {
+	if (capa_memory_is_usable(&s->memory) || leaves_out_capa(s)) {
 		pop3_assume_capa(s->pop3, &s->memory.capa);
-		return 0;
-	}
-	if (leaves_out_capa(s)) {
-		s->has_left_out_capa = true;
 		return 0;
 	}
 	s->report->step = STEP_CAPA;
@@ -189,8 +190,27 @@ static int log_in(struct session *s, struct error *err)
 	return login_run(&login, s->pop3, &s->report->retry_sec, err);
 }
 
+/* An end to the account's visits is not to rest on what was remembered. */
+static int check_without_uidl(struct session *s, struct error *err)
+{
+	const struct pop3_capa *capa = pop3_capa(s->pop3);
+	struct error lost = { 0 };
+
+	if (capa->is_assumed && pop3_ask_capa(s->pop3, &lost) < 0 &&
+	    capa->known) {
+		*err = lost;
+		return -1;
+	}
+	if (capa->uidl)
+		return error_set(err, ERROR_PROTOCOL,
+				 "server refused UIDL, which CAPA names");
+	return error_set(err, ERROR_CONFIG,
+			 "server has no UIDL, so that what is new cannot "
+			 "be told: keep = \"forever\" is not possible");
+}
+
 /* Once a server had UIDs, a listing without them is no base to work on. */
-static int check_uids(const struct session *s, struct error *err)
+static int check_uids(struct session *s, struct error *err)
 {
 	bool had_uids;
 
@@ -202,10 +222,7 @@ static int check_uids(const struct session *s, struct error *err)
 		return error_set(err, ERROR_PROTOCOL,
 				 "server refused UIDL, which it had before");
 	if (s->job->account->keep == KEEP_FOREVER)
-		return error_set(
-			err, ERROR_CONFIG,
-			"server has no UIDL, so that what is new cannot "
-			"be told: keep = \"forever\" is not possible");
+		return check_without_uidl(s, err);
 	return 0;
 }
 
@@ -522,16 +539,17 @@ static void remember_capa(struct session *s)
 
 	if (memory.capa.is_assumed)
 		memory.state = s->memory.state;
-	if (s->has_left_out_capa)
+	/* Once it may have been the line. */
+	if (memory.state == CAPA_BROKE_OFF_TWICE)
 		memory.state = CAPA_UNASKED;
 	if (update_memory(s, &memory, &err) < 0)
 		notes_add(s->job->notes, LOG_WARNING, "%s", err.text);
 }
 
-/* CAPA, where a visit without it makes sense. */
+/* Where a visit without it makes sense. */
 static bool has_broken_at_capa(const struct session *s, const struct error *err)
 {
-	return s->report->step == STEP_CAPA && err->kind == ERROR_NETWORK &&
+	return pop3_awaits_capa(s->pop3) && err->kind == ERROR_NETWORK &&
 	       s->job->account->tls != TLS_STARTTLS;
 }
 
@@ -564,7 +582,8 @@ static void revise_memory(struct session *s, const struct error *failure)
 	if (stream_is_stopping(pop3_stream(s->pop3)))
 		return;
 	if (is_broken)
-		memory.state = CAPA_BROKE_OFF;
+		memory.state = has_broken_off(&s->memory) ? CAPA_BROKE_OFF_TWICE
+							  : CAPA_BROKE_OFF;
 	else if (!speaks_against_memory(s, failure))
 		return;
 	/* What cannot be written down would be the same again. */
