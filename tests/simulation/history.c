@@ -37,8 +37,7 @@ static void draw_nature(void)
 {
 	struct nature *nature = &server.nature;
 
-	nature->has_capa = dice_percent(90);
-	nature->has_pipelining = nature->has_capa && dice_percent(75);
+	server_draw_abilities();
 	nature->has_uidl = dice_percent(80);
 	nature->has_unique_uids = dice_percent(75);
 	nature->has_wrong_sizes = dice_percent(15);
@@ -61,7 +60,7 @@ static void draw_account(struct account *account)
 		.port = 110,
 		.tls = TLS_NONE,
 		.username = username,
-		.auth = AUTH_USER,
+		.auth = dice_percent(70) ? AUTH_AUTO : AUTH_USER,
 		.maildir = maildir,
 		.state_dir = state_dir,
 		.keep = dice_percent(20) ? KEEP_FOREVER : KEEP_DELETE,
@@ -118,8 +117,8 @@ static int open_store(const struct account *account, struct journal **journal,
 }
 
 /* As worker.c does it. */
-static int make_visit(const struct account *account, struct report *report,
-		      struct error *err)
+static int make_visit(const struct account *account, bool is_again,
+		      struct report *report, struct error *err)
 {
 	_cleanup_journal_ struct journal *journal = NULL;
 	_cleanup_(maildir_done) struct maildir maildir = {
@@ -142,6 +141,7 @@ static int make_visit(const struct account *account, struct report *report,
 		.uplink = &uplink,
 		.notes = &notes,
 		.stop_fd = -1,
+		.is_again = is_again,
 	};
 	return session_run(&job, report, err);
 }
@@ -167,8 +167,8 @@ static bool has_recorded(const struct error *err)
 	       !world.has_failed;
 }
 
-/* True when it did what it came for. */
-static bool visit(struct history *h)
+/* Returns 0 when it did what it came for, 1 when it asks for another one. */
+static int visit_once(struct history *h, bool is_again)
 {
 	struct report report = { 0 };
 	struct error err = { 0 };
@@ -176,7 +176,7 @@ static bool visit(struct history *h)
 
 	server.is_to_keep = h->account.keep == KEEP_FOREVER;
 	world.has_failed = false;
-	r = make_visit(&h->account, &report, &err);
+	r = make_visit(&h->account, is_again, &report, &err);
 	if (r < 0 && !world.is_dead)
 		trace("  the visit fails: %s", err.text);
 	if (calls_count_open() > 0)
@@ -188,6 +188,19 @@ static bool visit(struct history *h)
 	if (r == 0 && !world.is_dead && !h->has_faults)
 		server_note_departures(server.mood.cut_in_after == UINT64_MAX &&
 				       server.mood.cut_out_after == UINT64_MAX);
+	return r < 0 && report.again && !world.is_dead ? 1 : r;
+}
+
+/* True when it did what it came for. As the supervisor does it: again once. */
+static bool visit(struct history *h)
+{
+	int r = visit_once(h, false);
+
+	if (r > 0) {
+		trace("another visit at once");
+		world.pid++;
+		r = visit_once(h, true);
+	}
 	return r == 0;
 }
 
@@ -238,7 +251,9 @@ static void draw_mood(struct mood *mood)
 	if (dice_percent(40))
 		mood->quit = (enum quit_mood)dice_below(QUIT_MOODS);
 	mood->is_in_use = dice_percent(3);
-	mood->is_refusing_uidl = server.nature.has_capa && dice_percent(3);
+	mood->is_refusing_uidl = server.nature.has_capa &&
+				 !server.nature.hangs_up_on_capa &&
+				 dice_percent(3);
 	mood->lists_nothing = dice_percent(5);
 	mood->lists_less = dice_percent(5);
 	mood->refuses_percent = dice_percent(15) ? dice_below(60) : 0;
@@ -353,6 +368,8 @@ static void meanwhile(struct history *h)
 		server_give_new_uids();
 	if (server.nature.has_uidl && dice_percent(3))
 		edit_account(&h->account);
+	if (dice_percent(10))
+		server_draw_abilities();
 	time_passes();
 }
 

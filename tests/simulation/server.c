@@ -27,6 +27,25 @@ void server_end(void)
 	free(server.out);
 }
 
+void server_draw_abilities(void)
+{
+	struct nature *nature = &server.nature;
+
+	nature->has_capa = dice_percent(90);
+	nature->hangs_up_on_capa = dice_percent(5);
+	nature->has_pipelining = nature->has_capa && dice_percent(75);
+	nature->drops_behind = !nature->has_pipelining && dice_percent(50);
+	nature->has_plain = nature->has_capa && dice_percent(50);
+	trace("server: CAPA %s, PIPELINING %s, AUTH PLAIN %s",
+	      nature->hangs_up_on_capa ? "makes it hang up"
+	      : nature->has_capa       ? "yes"
+				       : "no",
+	      nature->has_pipelining ? "yes"
+	      : nature->drops_behind ? "no, what comes behind is lost"
+				     : "no",
+	      nature->has_plain ? "yes" : "no");
+}
+
 unsigned server_count(enum leave leave)
 {
 	unsigned n = 0;
@@ -390,6 +409,10 @@ static void drop_marked(unsigned percent)
 
 static void on_capa(void)
 {
+	if (server.nature.hangs_up_on_capa) {
+		server_hang_up();
+		return;
+	}
 	if (!server.nature.has_capa) {
 		say("-ERR what?");
 		return;
@@ -400,6 +423,8 @@ static void on_capa(void)
 		say("UIDL");
 	if (server.nature.has_pipelining)
 		say("PIPELINING");
+	if (server.nature.has_plain)
+		say("SASL PLAIN");
 	say(".");
 }
 
@@ -412,6 +437,14 @@ static void on_pass(void)
 	server.is_logged_in = true;
 	open_mailbox();
 	say("+OK");
+}
+
+static void on_auth(void)
+{
+	if (server.nature.has_plain)
+		on_pass();
+	else
+		say("-ERR what?");
 }
 
 static void on_uidl(void)
@@ -530,6 +563,8 @@ static void on_command(const char *line)
 		say("+OK");
 	else if (strncasecmp(line, "PASS ", 5) == 0)
 		on_pass();
+	else if (strncasecmp(line, "AUTH PLAIN ", 11) == 0)
+		on_auth();
 	else if (!server.is_logged_in)
 		say("-ERR log in first");
 	else if (strcasecmp(line, "UIDL") == 0)
@@ -572,18 +607,20 @@ void server_hang_up(void)
 		drop_marked(100);
 }
 
-static void take_byte(char byte)
+/* True at the end of a command. */
+static bool take_byte(char byte)
 {
 	if (byte != '\n') {
 		if (server.in_len + 1 < sizeof(server.in))
 			server.in[server.in_len++] = byte;
-		return;
+		return false;
 	}
 	if (server.in_len > 0 && server.in[server.in_len - 1] == '\r')
 		server.in_len--;
 	server.in[server.in_len] = '\0';
 	server.in_len = 0;
 	on_command(server.in);
+	return true;
 }
 
 void server_take(const char *data, size_t len)
@@ -593,6 +630,7 @@ void server_take(const char *data, size_t len)
 			server_hang_up();
 			return;
 		}
-		take_byte(data[i]);
+		if (take_byte(data[i]) && server.nature.drops_behind)
+			return;
 	}
 }

@@ -56,7 +56,10 @@ enum dele_when {
 
 struct nature {
 	bool has_capa;
+	bool hangs_up_on_capa;
 	bool has_pipelining;
+	bool drops_behind; /* without PIPELINING: what comes behind a command */
+	bool has_plain;
 	bool has_uidl;
 	bool has_unique_uids;
 	bool has_wrong_sizes;
@@ -125,6 +128,9 @@ void server_end(void); /* frees */
 /* A new message, by its nature; NULL when it holds enough. */
 struct letter *server_receive(void);
 void server_give_new_uids(void);
+
+/* By its dice: what it can do. Other software may take its place. */
+void server_draw_abilities(void);
 
 /*
  * A visit that nothing disturbed is over: mailhaul knows now what left.
