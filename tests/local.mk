@@ -318,12 +318,14 @@ dist_noinst_DATA += \
 	tests/scripts/known-server-auth-challenge.pop3 \
 	tests/scripts/known-server-auth-gone.pop3 \
 	tests/scripts/known-server-auth-hangs-up.pop3 \
+	tests/scripts/known-server-capa-hangs-up.pop3 \
 	tests/scripts/known-server-other-tls.pop3 \
 	tests/scripts/known-server-password-refused.pop3 \
 	tests/scripts/known-server-pipelining-gone.pop3 \
 	tests/scripts/known-server-pipelining-not-offered.pop3 \
 	tests/scripts/known-server-starttls-gone.pop3 \
 	tests/scripts/known-server-starttls.pop3 \
+	tests/scripts/known-server-uidl-refused-kept.pop3 \
 	tests/scripts/known-server-without-capa.pop3 \
 	tests/scripts/known-server-without-pipelining.pop3 \
 	tests/scripts/known-server.pop3 \
