@@ -73,16 +73,20 @@ static int send_secret(int fd, const char *password, struct error *err)
 }
 
 /*
- * On the stack, where only what comes is written to: so large a piece of the
- * heap would make malloc go through what the supervisor has freed, and copy it.
+ * In a piece of its own length: one for the longest secret would make malloc go
+ * through what the supervisor has freed, and copy it.
  */
 static int receive_secret(int fd, struct secret *secret, struct error *err)
 {
-	char packet[SECRET_MAX];
-	ssize_t len = recv(fd, packet, sizeof(packet), 0);
+	_cleanup_string_ char *packet = NULL;
+	ssize_t len = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
 	int r;
 
-	if (len < 0)
+	if (len >= 0)
+		packet = malloc((size_t)len + 1);
+	if (len >= 0 && !packet)
+		return error_set_memory(err);
+	if (len < 0 || recv(fd, packet, (size_t)len, 0) != len)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot receive the password");
 	r = secret_set(secret, packet, (size_t)len, err);
