@@ -86,8 +86,8 @@ static uint64_t arm_first(struct dispatch *d, struct roster_entry *entry)
 {
 	uint64_t now = now_usec(CLOCK_BOOTTIME);
 	uint64_t due = schedule_first(&entry->schedule,
-				      entry->account->interval_usec, now,
-				      arc4random());
+				      entry->account->interval_usec,
+				      d->roster.n_entries, now, arc4random());
 
 	entry->has_result = false;
 	arm(d, entry, due);

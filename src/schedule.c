@@ -9,7 +9,9 @@
 /* A pause that was asked for is exceeded a little, never undercut. */
 #define ASKED_SPREAD_MAX_USEC USEC_PER_MINUTE
 
-#define FIRST_SPREAD_MAX_USEC USEC_PER_MINUTE
+/* The first visits of all accounts take so long, and of many so long each. */
+#define FIRST_SPREAD_USEC USEC_PER_MINUTE
+#define FIRST_EACH_USEC   (30 * USEC_PER_MSEC)
 
 /* random as a fraction of 2^32, of span. Exact enough below 2^32 s. */
 static uint64_t share(uint64_t span, uint32_t random)
@@ -145,14 +147,15 @@ uint64_t schedule_due(struct schedule *schedule,
 }
 
 uint64_t schedule_first(struct schedule *schedule, uint64_t interval_usec,
-			uint64_t now_usec, uint32_t random)
+			size_t n_accounts, uint64_t now_usec, uint32_t random)
 {
+	uint64_t spread = MAX(FIRST_SPREAD_USEC, n_accounts * FIRST_EACH_USEC);
+
 	*schedule = (struct schedule){
 		.beat_usec = now_usec + share(interval_usec, random),
 		.is_early = true,
 	};
-	return now_usec +
-	       share(MIN(interval_usec, FIRST_SPREAD_MAX_USEC), random);
+	return now_usec + share(MIN(interval_usec, spread), random);
 }
 
 void schedule_hasten(struct schedule *schedule, uint64_t now_usec)

@@ -45,12 +45,13 @@ uint64_t schedule_due(struct schedule *schedule,
 		      uint32_t random);
 
 /*
- * The first visit of all, on the clock of now_usec: within a minute, or the
- * interval where that is less. The beat is anywhere in the interval, so that
- * from the second visit on accounts come evenly, however many there are.
+ * The first visit of all, on the clock of now_usec, one of n_accounts: within
+ * a minute, or 30 ms for each account, so that a start is no rush; or within
+ * the interval where that is less. The beat is anywhere in the interval: from
+ * the second visit on accounts come evenly.
  */
 uint64_t schedule_first(struct schedule *schedule, uint64_t interval_usec,
-			uint64_t now_usec, uint32_t random);
+			size_t n_accounts, uint64_t now_usec, uint32_t random);
 
 /* The visit to come begins now: somebody asked for it. */
 void schedule_hasten(struct schedule *schedule, uint64_t now_usec);

@@ -247,19 +247,34 @@ START_TEST(test_pause_counts_from_the_end_of_the_visit)
 }
 END_TEST
 
-START_TEST(test_first_visit_comes_within_a_minute)
+static const struct {
+	const char *name;
+	uint64_t interval_usec;
+	size_t n_accounts;
+	uint32_t random;
+	uint64_t delay_usec;
+} first_cases[] = {
+	{ "the first of few comes at once", INTERVAL, 3, LOW, 0 },
+	{ "half of few come in half a minute", INTERVAL, 3, MIDDLE,
+	  30 * USEC_PER_SEC },
+	{ "a short interval is not exceeded", 10 * USEC_PER_SEC, 3, MIDDLE,
+	  5 * USEC_PER_SEC },
+	{ "half of 4,000 come in a minute", INTERVAL, 4000, MIDDLE,
+	  USEC_PER_MINUTE },
+	{ "half of 10,000 come in half the interval", INTERVAL, 10000, MIDDLE,
+	  INTERVAL / 2 },
+	{ "even of a million", INTERVAL, 1000000, MIDDLE, INTERVAL / 2 },
+};
+
+START_TEST(test_first_visit_comes_soon)
 {
 	struct schedule schedule;
 
-	ck_assert_uint_eq(schedule_first(&schedule, INTERVAL, START, LOW),
-			  START);
-	ck_assert_uint_eq(schedule_first(&schedule, INTERVAL, START, MIDDLE),
-			  START + MINUTES(1) / 2);
-	ck_assert_uint_le(schedule_first(&schedule, INTERVAL, START, HIGH),
-			  START + MINUTES(1));
-	ck_assert_uint_eq(
-		schedule_first(&schedule, 10 * USEC_PER_SEC, START, MIDDLE),
-		START + 5 * USEC_PER_SEC);
+	ck_assert_msg(schedule_first(&schedule, first_cases[_i].interval_usec,
+				     first_cases[_i].n_accounts, START,
+				     first_cases[_i].random) ==
+			      START + first_cases[_i].delay_usec,
+		      "%s", first_cases[_i].name);
 }
 END_TEST
 
@@ -276,7 +291,7 @@ START_TEST(test_visits_after_the_first_are_spread_over_the_interval)
 		uint32_t random =
 			i * UINT32_C(2654435769); /* evenly, but out of order */
 		uint64_t due =
-			schedule_first(&schedule, INTERVAL, START, random);
+			schedule_first(&schedule, INTERVAL, 3, START, random);
 
 		/* The second may be near the first, or the beat after next. */
 		for (unsigned visit = 0; visit < 3; visit++)
@@ -295,7 +310,8 @@ START_TEST(test_second_visit_comes_at_the_beat)
 {
 	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
 	struct schedule schedule;
-	uint64_t end = schedule_first(&schedule, INTERVAL, START, MIDDLE) + 1;
+	uint64_t end =
+		schedule_first(&schedule, INTERVAL, 3, START, MIDDLE) + 1;
 
 	ck_assert_uint_eq(schedule_due(&schedule, &outcome, end, MIDDLE),
 			  START + INTERVAL / 2);
@@ -309,7 +325,7 @@ START_TEST(test_beat_too_near_the_first_visit_is_left_out)
 {
 	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
 	struct schedule schedule;
-	uint64_t end = schedule_first(&schedule, INTERVAL, START, LOW) + 1;
+	uint64_t end = schedule_first(&schedule, INTERVAL, 3, START, LOW) + 1;
 
 	ck_assert_uint_eq(schedule_due(&schedule, &outcome, end, MIDDLE),
 			  START + INTERVAL);
@@ -386,7 +402,8 @@ static Suite *schedule_suite(void)
 		       test_visit_longer_than_the_interval_starts_a_new_beat);
 	tcase_add_test(tcase, test_back_off_counts_from_the_end_of_the_visit);
 	tcase_add_test(tcase, test_pause_counts_from_the_end_of_the_visit);
-	tcase_add_test(tcase, test_first_visit_comes_within_a_minute);
+	tcase_add_loop_test(tcase, test_first_visit_comes_soon, 0,
+			    ARRAY_SIZE(first_cases));
 	tcase_add_test(
 		tcase,
 		test_visits_after_the_first_are_spread_over_the_interval);
