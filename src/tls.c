@@ -145,6 +145,14 @@ static int load_context(struct tls_trust *trust, struct error *err)
 	return 0;
 }
 
+void tls_prepare(void)
+{
+	/* When it fails, so will what comes next, and say so. */
+	(void)OPENSSL_init_ssl(0, NULL);
+	SSL_CTX_free(SSL_CTX_new(TLS_client_method()));
+	ERR_clear_error();
+}
+
 int tls_trust_load(const char *ca_file, struct tls_trust **ret,
 		   struct error *err)
 {

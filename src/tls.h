@@ -15,6 +15,9 @@
 struct tls;
 struct tls_trust;
 
+/* What OpenSSL does once in a process, which children need not do then. */
+void tls_prepare(void);
+
 /*
  * Loads the certificates to trust: a PEM file, or with NULL the system's
  * (SSL_CERT_FILE, the build's bundle, the well-known places). ERROR_CONFIG

@@ -109,6 +109,7 @@ static void load(struct trusted_file *file)
 	struct tls_trust *trust = NULL;
 	struct error ignored = { 0 };
 
+	tls_prepare(); /* for workers too that load their file themselves */
 	if (file->failed_usec != 0 && now - file->failed_usec < PAUSE_USEC)
 		return;
 	if ((file->ca_file != NULL && !may_open(file->ca_file)) ||

@@ -42,12 +42,27 @@ struct worker_resources {
 	struct trusts *trusts;
 };
 
+/*
+ * Whoever is in which group is looked up by each worker. The modules that it
+ * takes are loaded here: that costs as much as the rest of a visit's start.
+ */
+static void load_group_modules(void)
+{
+	gid_t group;
+	int n = 1;
+
+	/* What it finds is not wanted. */
+	if (geteuid() == 0)
+		(void)getgrouplist("root", 0, &group, &n);
+}
+
 struct worker_resources *worker_resources_new(void)
 {
 	struct worker_resources *resources = calloc(1, sizeof(*resources));
 
 	if (!resources)
 		return NULL;
+	load_group_modules();
 	resources->trusts = trusts_new();
 	if (!resources->trusts)
 		worker_resources_free(&resources);

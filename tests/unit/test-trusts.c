@@ -23,6 +23,10 @@ struct tls_trust {
 static unsigned n_loads;
 static bool is_unloadable;
 
+void tls_prepare(void)
+{
+}
+
 int tls_trust_load(const char *ca_file, struct tls_trust **ret,
 		   struct error *err)
 {
