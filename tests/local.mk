@@ -455,3 +455,6 @@ dist_noinst_DATA += \
 	tests/scripts/user-pass-not-pipelined.pop3 \
 	tests/scripts/user-refused.pop3 \
 	tests/scripts/visit-deadline.pop3
+
+# 10,000 accounts under one supervisor; as root.
+dist_noinst_SCRIPTS += tests/bench/many
