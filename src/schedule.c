@@ -107,26 +107,31 @@ uint64_t schedule_next(struct schedule *schedule,
 	return MAX(MAX(delay, asked), LEAST_DELAY_USEC);
 }
 
-/* The delay is the interval, more or less. */
+/*
+ * The delay is the interval, more or less. Beats that were missed, since the
+ * visit was long or late, are left out: that all are late at once must not put
+ * all on one beat.
+ */
 static uint64_t due_by_beat(struct schedule *schedule, uint64_t delay,
 			    uint64_t interval_usec, uint64_t now_usec)
 {
-	uint64_t least = MAX(interval_usec / 10, LEAST_DELAY_USEC);
-	bool was_early = schedule->is_early;
+	uint64_t least = now_usec + MAX(interval_usec / 10, LEAST_DELAY_USEC);
+	uint64_t due = schedule->beat_usec + delay;
 
-	schedule->is_early = false;
-	if (was_early &&
-	    schedule->beat_usec + delay >= now_usec + interval_usec + least)
-		return schedule->beat_usec + delay - interval_usec;
-
-	if (schedule->beat_usec + delay >= now_usec + interval_usec / 10) {
+	if (schedule->is_early)
+		due -= interval_usec;
+	else
 		schedule->beat_usec += interval_usec;
-		return schedule->beat_usec + delay - interval_usec;
-	}
+	schedule->is_early = false;
 
-	/* The visit was longer than the interval: a new beat. */
-	schedule->beat_usec = now_usec + least;
-	return schedule->beat_usec;
+	if (due < least) {
+		uint64_t missed =
+			((least - due) / interval_usec + 1) * interval_usec;
+
+		schedule->beat_usec += missed;
+		due += missed;
+	}
+	return due;
 }
 
 uint64_t schedule_due(struct schedule *schedule,
@@ -138,8 +143,10 @@ uint64_t schedule_due(struct schedule *schedule,
 	if (delay == SCHEDULE_NEVER)
 		return SCHEDULE_NEVER;
 	if (outcome->kind == ERROR_NONE && outcome->retry_sec == 0)
-		return due_by_beat(schedule, delay, outcome->interval_usec,
-				   now_usec);
+		return due_by_beat(
+			schedule, delay,
+			MAX(outcome->interval_usec, LEAST_DELAY_USEC),
+			now_usec);
 
 	schedule->is_early = false;
 	schedule->beat_usec = now_usec + delay;
@@ -160,6 +167,7 @@ uint64_t schedule_first(struct schedule *schedule, uint64_t interval_usec,
 
 void schedule_hasten(struct schedule *schedule, uint64_t now_usec)
 {
+	if (schedule->beat_usec == 0)
+		schedule->beat_usec = now_usec;
 	schedule->is_early = schedule->beat_usec > now_usec;
-	schedule->beat_usec = MAX(schedule->beat_usec, now_usec);
 }

@@ -11,7 +11,8 @@
 struct schedule {
 	enum error_kind last_kind; /* of the last visit */
 	unsigned failures;	   /* visits in a row that ended so */
-	uint64_t beat_usec; /* when the visit to come was meant to begin */
+	uint64_t
+		beat_usec; /* when the visit to come was meant to begin; 0: none */
 	bool is_early;      /* it begins before that, and the beat stands */
 };
 
@@ -36,9 +37,9 @@ uint64_t schedule_next(struct schedule *schedule,
  * As schedule_next, but a point in time on the clock of now_usec, or
  * SCHEDULE_NEVER. After a success it is counted from the beat and not from
  * the end of the visit, and the jitter does not add up: an interval of 10 s
- * makes six visits a minute however long they last. Below a tenth of the
- * interval after now it never falls. An early visit is followed by the one at
- * its beat.
+ * makes six visits a minute, however long they last. An early visit is followed
+ * by the one at its beat; beats less than a tenth of the interval after now, or
+ * missed, are left out.
  */
 uint64_t schedule_due(struct schedule *schedule,
 		      const struct schedule_outcome *outcome, uint64_t now_usec,

@@ -186,6 +186,8 @@ START_TEST(test_no_interval_is_still_a_second)
 
 	ck_assert_uint_eq(schedule_next(&schedule, &outcome, LOW),
 			  USEC_PER_SEC);
+	ck_assert_uint_gt(schedule_due(&schedule, &outcome, USEC_PER_HOUR, LOW),
+			  USEC_PER_HOUR);
 }
 END_TEST
 
@@ -210,17 +212,30 @@ START_TEST(test_visits_keep_the_beat_however_long_they_last)
 }
 END_TEST
 
-START_TEST(test_visit_longer_than_the_interval_starts_a_new_beat)
+START_TEST(test_beats_in_a_visit_longer_than_the_interval_are_left_out)
 {
 	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
 	struct schedule schedule = { .beat_usec = START };
-	uint64_t end = START + 3 * INTERVAL;
+	uint64_t end = START + 3 * INTERVAL + MINUTES(1);
 	uint64_t due = schedule_due(&schedule, &outcome, end, MIDDLE);
 
-	ck_assert_uint_eq(due, end + INTERVAL / 10);
-	ck_assert_uint_eq(schedule.beat_usec, due);
+	ck_assert_uint_eq(due, START + 4 * INTERVAL);
 	due = schedule_due(&schedule, &outcome, due + 1, MIDDLE);
-	ck_assert_uint_eq(due, end + INTERVAL / 10 + INTERVAL);
+	ck_assert_uint_eq(due, START + 5 * INTERVAL);
+}
+END_TEST
+
+START_TEST(test_beat_right_behind_a_long_visit_is_left_out)
+{
+	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	struct schedule schedule = { .beat_usec = START };
+	uint64_t end = START + INTERVAL - INTERVAL / 10 + 1;
+
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, end, MIDDLE),
+			  START + 2 * INTERVAL);
+	schedule = (struct schedule){ .beat_usec = START };
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, end - 1, MIDDLE),
+			  START + INTERVAL);
 }
 END_TEST
 
@@ -284,6 +299,8 @@ END_TEST
 START_TEST(test_visits_after_the_first_are_spread_over_the_interval)
 {
 	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	/* All are late once, as when the machine was asleep. */
+	const uint64_t wake = START + 10 * INTERVAL;
 	unsigned visits[N_SLOTS] = { 0 };
 
 	for (uint32_t i = 0; i < 10000; i++) {
@@ -293,10 +310,10 @@ START_TEST(test_visits_after_the_first_are_spread_over_the_interval)
 		uint64_t due =
 			schedule_first(&schedule, INTERVAL, 3, START, random);
 
-		/* The second may be near the first, or the beat after next. */
-		for (unsigned visit = 0; visit < 3; visit++)
-			due = schedule_due(&schedule, &outcome, due,
-					   random * UINT32_C(40503));
+		due = schedule_due(&schedule, &outcome, due,
+				   random * UINT32_C(40503));
+		due = schedule_due(&schedule, &outcome, MAX(due, wake),
+				   random * UINT32_C(30011));
 		visits[(due - START) % INTERVAL * N_SLOTS / INTERVAL]++;
 	}
 	for (unsigned i = 0; i < N_SLOTS; i++) {
@@ -346,14 +363,25 @@ START_TEST(test_visit_that_is_asked_for_leaves_the_beat_alone)
 }
 END_TEST
 
-START_TEST(test_asking_for_what_is_due_begins_a_beat)
+START_TEST(test_asking_for_what_is_late_leaves_the_beat_alone)
 {
 	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
-	struct schedule schedule = { .beat_usec = START - INTERVAL };
+	struct schedule schedule = { .beat_usec = START - MINUTES(2) };
 
 	schedule_hasten(&schedule, START);
-	ck_assert_uint_eq(schedule_due(&schedule, &outcome, START + 1, HIGH),
-			  START + INTERVAL + INTERVAL / 10 - 1);
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, START + 1, MIDDLE),
+			  START + MINUTES(3));
+}
+END_TEST
+
+START_TEST(test_asking_before_there_is_a_beat_begins_it)
+{
+	const struct schedule_outcome outcome = outcome_of(ERROR_NONE, 0);
+	struct schedule schedule = { 0 };
+
+	schedule_hasten(&schedule, START);
+	ck_assert_uint_eq(schedule_due(&schedule, &outcome, START + 1, MIDDLE),
+			  START + INTERVAL);
 }
 END_TEST
 
@@ -398,8 +426,10 @@ static Suite *schedule_suite(void)
 			    ARRAY_SIZE(retry_cases));
 	tcase_add_test(tcase, test_no_interval_is_still_a_second);
 	tcase_add_test(tcase, test_visits_keep_the_beat_however_long_they_last);
-	tcase_add_test(tcase,
-		       test_visit_longer_than_the_interval_starts_a_new_beat);
+	tcase_add_test(
+		tcase,
+		test_beats_in_a_visit_longer_than_the_interval_are_left_out);
+	tcase_add_test(tcase, test_beat_right_behind_a_long_visit_is_left_out);
 	tcase_add_test(tcase, test_back_off_counts_from_the_end_of_the_visit);
 	tcase_add_test(tcase, test_pause_counts_from_the_end_of_the_visit);
 	tcase_add_loop_test(tcase, test_first_visit_comes_soon, 0,
@@ -411,7 +441,9 @@ static Suite *schedule_suite(void)
 	tcase_add_test(tcase, test_beat_too_near_the_first_visit_is_left_out);
 	tcase_add_test(tcase,
 		       test_visit_that_is_asked_for_leaves_the_beat_alone);
-	tcase_add_test(tcase, test_asking_for_what_is_due_begins_a_beat);
+	tcase_add_test(tcase,
+		       test_asking_for_what_is_late_leaves_the_beat_alone);
+	tcase_add_test(tcase, test_asking_before_there_is_a_beat_begins_it);
 	tcase_add_test(tcase, test_failure_of_an_early_visit_starts_a_new_beat);
 	tcase_add_test(tcase, test_refusals);
 	suite_add_tcase(suite, tcase);
