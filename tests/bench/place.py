@@ -74,7 +74,7 @@ class MailSet:
         for _ in range(14000):
             line = rng.randbytes(37).hex()
             lines.append("." + line if rng.random() < 0.02 else line)
-        return "\n".join(lines).encode()
+        return ("\n".join(lines) + "\n").encode()
 
     def _write(self, i, size, filler, at):
         head = (f"Return-Path: <sender{i}@example.org>\n"
@@ -86,12 +86,11 @@ class MailSet:
                 f"Message-ID: <{i}.bench@example.org>\nMIME-Version: 1.0\n"
                 f"Content-Type: text/plain; charset=us-ascii\n\n").encode()
         wanted = max(size - len(head), 1)
-        rest = filler[at:]
-        while len(rest) < wanted and wanted < 2 * len(filler):
-            rest += b"\n" + filler
-        body = rest[:wanted]
-        wire = len(head) + len(body) + 1 + (head + body).count(b"\n") + 1
-        stored = len(head) + len(body) + 1
+        body = filler[at:at + wanted]
+        if len(body) < wanted:
+            body = (filler * (wanted // len(filler) + 1))[:wanted]
+        stored = len(head) + wanted + 1
+        wire = stored + head.count(b"\n") + body.count(b"\n") + 1
         name = f"{1700000000 + i}.M{i}.bench,S={stored},W={wire}"
         with open(f"{self.directory}/{name}", "wb") as file:
             file.write(head + body + b"\n")

@@ -24,7 +24,8 @@ class Scenario:
     rtt_msec: int = 0  # 0: no delay line at all
     is_warm: bool = False  # every program has been there before, in vain
     is_known: bool = False  # and knows all that is there, which stays
-    has_samples: bool = False  # memory and system calls are looked at
+    looks: tuple = ()  # what else is measured, in runs of their own
+    look_count: int = 0  # messages for those; 0: all
     limits: tuple = (Drain,)
     is_optional: bool = False
 
@@ -34,7 +35,8 @@ class Scenario:
 
 ALL = (
     Scenario("bulk", "2,000 messages of 25 KB on loopback",
-             2000, 25000, has_samples=True, limits=(Drain, Store)),
+             2000, 25000, looks=(measure.memory, measure.calls),
+             look_count=SAMPLE_COUNT, limits=(Drain, Store)),
     Scenario("far", "300 messages of 25 KB at a round trip of 50 ms",
              300, 25000, rtt_msec=50, is_warm=True),
     Scenario("accounts", "100 accounts of 5 messages each at 50 ms",
@@ -44,11 +46,11 @@ ALL = (
     Scenario("five", "5 new messages at 50 ms",
              5, 25000, rtt_msec=50, is_warm=True),
     Scenario("known", "100,000 messages, all known, on loopback",
-             100000, 700, sigma=0, is_known=True, limits=()),
+             100000, 700, sigma=0, is_known=True, looks=(measure.memory,), limits=()),
     Scenario("new", "100,000 small new messages on loopback",
-             100000, 700, sigma=0, is_optional=True),
+             100000, 700, sigma=0, looks=(measure.memory,), is_optional=True),
     Scenario("giant", "one message of 1 GB on loopback",
-             1, 1000000000, sigma=0, is_optional=True),
+             1, 1000000000, sigma=0, looks=(measure.memory,), is_optional=True),
 )
 
 
@@ -130,9 +132,11 @@ class Bench:
             for program in programs:
                 if not self._is_slow(figures, program):
                     self._note(scenario, program, figures, i)
-        if scenario.has_samples or scenario.is_known:
+        few = dataclasses.replace(scenario, count=scenario.look_count or scenario.count)
+        for look in scenario.looks:
             for program in programs:
-                self._sample(scenario, program, figures)
+                if "error" not in figures[program.name]:
+                    self._note(few, program, figures, 0, look)
         for program in programs:
             program.remove()
         return figures
@@ -159,17 +163,6 @@ class Bench:
             warn(f"{scenario.name}, round {i + 1}: {program.name}: "
                  f"{got['wall']:.3f} s, CPU {got['cpu']:.3f} s"
                  + (f", round trips {got['trips']:.1f}" if "trips" in got else ""))
-
-    def _sample(self, scenario, program, figures):
-        """With fewer messages, since each system call is looked at."""
-        if "error" in figures[program.name]:
-            return
-        if scenario.is_known:
-            self._note(scenario, program, figures, 0, measure.memory)
-            return
-        few = dataclasses.replace(scenario, count=SAMPLE_COUNT)
-        self._note(few, program, figures, 0, measure.memory)
-        self._note(few, program, figures, 0, measure.calls)
 
     # --- a mailbox that is known
 
