@@ -218,6 +218,7 @@ class Fetchmail(Program):
             text += (f"poll {user} via localhost protocol pop3 service {self.port} uidl\n"
                      f'  user "{user}" password "{PASSWORD}" ssl sslcertck\n'
                      f'  sslcertfile "{self.place.ca}" mda "{self.maildrop} {rule}"\n'
+                     "  fetchsizelimit 0\n"
                      f'  {"keep" if self.keep else "fetchall"}\n')
         self.write(".fetchmailrc", text)
 
