@@ -8,14 +8,14 @@ import os
 import shutil
 import time
 
-from place import HOST, PASSWORD, Missing, find_program
+from place import HOST, PASSWORD, find_program
 
 
 class Program:
     name = ""
-    package = ""
+    packages = {}  # what it needs, by program
     has_workers = False
-    is_peer = True
+    is_limit = False  # no fetcher: nothing is remembered, nothing deleted
     success = (0,)
 
     def __init__(self, place, base):
@@ -24,14 +24,11 @@ class Program:
         self.mail = f"{self.home}/mail"
         self.users = []
         self.port = place.port
-        self.find()
+        self.source = None  # the directory whose files the server has
+        self.binary = self.find()
 
     def find(self):
-        """Sets self.binary, or raises Missing."""
-        try:
-            self.binary = find_program(self.name)
-        except Missing:
-            raise Missing(self.package or self.name) from None
+        return find_program(self.name)
 
     def reset(self, users, port, keep):
         """Nothing delivered, nothing known; configured for these users."""
@@ -88,10 +85,9 @@ class Program:
 class Mailhaul(Program):
     name = "mailhaul"
     has_workers = True
-    is_peer = False
 
     def find(self):
-        self.binary = self.place.built("mailhaul")
+        return self.place.built("mailhaul")
 
     def configure(self):
         text = "daemon: { max_workers = 100; max_per_host = 100; };\naccounts: {\n"
@@ -111,6 +107,7 @@ class Mpop(Program):
     """It pipelines by itself. One account after the other."""
 
     name = "mpop"
+    packages = {"mpop": "mpop"}
 
     def configure(self):
         text = (f"defaults\nhost {HOST}\nport {self.port}\ntls on\ntls_starttls off\n"
@@ -129,6 +126,7 @@ class Fdm(Program):
     """It takes all accounts at once."""
 
     name = "fdm"
+    packages = {"fdm": "fdm"}
 
     def configure(self):
         cache = f' new-only cache "{self.home}/cache-%[account]"' if self.keep else ""
@@ -160,7 +158,7 @@ class Getmail(Program):
     """One account after the other."""
 
     name = "getmail"
-    package = "getmail6"
+    packages = {"getmail": "getmail6"}
 
     def configure(self):
         for user in self.users:
@@ -201,23 +199,18 @@ class Fetchmail(Program):
     message. Without SMTP, which would need a mail server to hand over to."""
 
     name = "fetchmail"
+    packages = {"fetchmail": "fetchmail", "maildrop": "maildrop"}
     success = (0, 1)  # 1: there was no mail
 
-    def find(self):
-        super().find()
-        try:
-            self.maildrop = find_program("maildrop")
-        except Missing:
-            raise Missing("maildrop (for fetchmail)") from None
-
     def configure(self):
+        maildrop = find_program("maildrop")
         text = (f'set idfile "{self.home}/ids"\nset pidfile "{self.home}/pid"\n'
                 "set nobouncemail\n")
         for user in self.users:
             rule = self.write(f"rules/{user}", f'to "{self.mail}/{user}/"\n')
             text += (f"poll {user} via localhost protocol pop3 service {self.port} uidl\n"
                      f'  user "{user}" password "{PASSWORD}" ssl sslcertck\n'
-                     f'  sslcertfile "{self.place.ca}" mda "{self.maildrop} {rule}"\n'
+                     f'  sslcertfile "{self.place.ca}" mda "{maildrop} {rule}"\n'
                      "  fetchsizelimit 0\n"
                      f'  {"keep" if self.keep else "fetchall"}\n')
         self.write(".fetchmailrc", text)
@@ -235,10 +228,10 @@ class Drain(Program):
     """The limit of the wire: everything asked for at once, and thrown away."""
 
     name = "drain"
-    is_peer = False
+    is_limit = True
 
     def find(self):
-        self.binary = self.place.built("tests/bench/drain")
+        return self.place.built("tests/bench/drain")
 
     def configure(self):
         pass
@@ -252,16 +245,13 @@ class Store(Program):
     """The limit of the disk: the same files written durably, without a network."""
 
     name = "store"
-    is_peer = False
+    is_limit = True
 
     def find(self):
-        self.binary = self.place.built("tests/bench/store")
+        return self.place.built("tests/bench/store")
 
     def configure(self):
         pass
-
-    def take_from(self, mail_set):
-        self.source = mail_set.directory
 
     def command(self):
         return [self.binary, self.source, f"{self.mail}/{self.users[0]}"]

@@ -5,10 +5,11 @@ import os
 import platform
 import statistics
 
+import programs
 from plot import plot
 from scenarios import SAMPLE_COUNT
 
-PEERS = ("mpop", "fdm", "getmail", "fetchmail")
+PEERS = tuple(peer.name for peer in programs.PEERS)
 MANY_BOUNDS = {"start_sec": 2, "supervisor_rss_mb": 40, "idle_percent": 1,
                "visit_ms": 5}
 NOTES = {"drain": "limit of the wire", "store": "limit of the disk"}
