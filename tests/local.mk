@@ -193,7 +193,7 @@ tests_system_faults_so_LDADD =
 bench_programs = tests/bench/delay-line tests/bench/drain tests/bench/store
 tests_bench_delay_line_LDADD =
 tests_bench_drain_LDADD = $(OPENSSL_LIBS)
-tests_bench_store_LDADD =
+tests_bench_store_LDADD = libmailhaul.a
 
 check_PROGRAMS += $(fuzz_replays) $(system_helpers) $(property_tests) $(bench_programs)
 TESTS = $(fuzz_tests) $(property_tests) $(system_tests)

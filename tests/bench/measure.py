@@ -4,6 +4,7 @@ Each is taken in a run of its own, so that the look at one does not cost another
 """
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -14,6 +15,8 @@ from place import find_program
 
 SAMPLE_SEC = 0.005
 FLUSHES = {"fsync", "fdatasync", "msync", "sync", "syncfs"}
+FLUSHES_AT_ONCE = {"IOCB_CMD_FSYNC", "IOCB_CMD_FDSYNC"}  # as arguments of io_submit
+CALL = re.compile(r"^\d+ +(\w+)\(|(IOCB_CMD_FD?SYNC)")
 
 
 class Failed(Exception):
@@ -115,17 +118,15 @@ def memory(place, program, limit_sec=600):
 
 
 def calls(place, program, limit_sec=600):
-    """System calls of the whole tree, and how many of them are flushes."""
-    with tempfile.NamedTemporaryFile("r", dir=place.disk) as table:
-        prefix = [find_program("strace"), "-f", "-c", "-o", table.name]
+    """System calls of the whole tree, and how many flushes they ask for: one may
+    ask for many at once."""
+    with tempfile.NamedTemporaryFile("r", dir=place.disk, errors="replace") as trace:
+        prefix = [find_program("strace"), "-f", "-s", "4096", "-e", "raw=!io_submit",
+                  "-o", trace.name]
         if os.getuid() == 0:
             prefix += ["-u", place.user]
         Run(place, program, prefix, as_user=False, limit_sec=limit_sec).finish()
-        counts = {}
-        for line in table:
-            fields = line.split()
-            if len(fields) >= 5 and fields[3].isdigit() and fields[-1] != "total":
-                counts[fields[-1]] = counts.get(fields[-1], 0) + int(fields[3])
-    return {"calls": sum(counts.values()),
-            "flushes": sum(counts.get(name, 0) for name in FLUSHES),
-            "by_name": counts}
+        names = [match.group(match.lastindex)
+                 for line in trace for match in CALL.finditer(line)]
+    return {"calls": sum(name not in FLUSHES_AT_ONCE for name in names),
+            "flushes": sum(name in FLUSHES | FLUSHES_AT_ONCE for name in names)}

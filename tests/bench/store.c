@@ -3,8 +3,8 @@
  *
  * Writes each file of the directory FROM into the Maildir TO as mailhaul does,
  * without a network, a journal or a look at the contents: batches of 64 into
- * tmp/, their writeback started at once; then fsync of each and of tmp/, the
- * renames, and one fsync of new/.
+ * tmp/, their writeback started at once; then all of them synced together, and
+ * tmp/, the renames, and one fsync of new/.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base.h"
+#include "flush.h"
 
 #define BATCH_MAX   64
 #define BATCH_BYTES (8 * 1024 * 1024)
@@ -27,6 +28,7 @@ struct store {
 	unsigned count;  /* in this one */
 	uint64_t bytes;
 	int fds[BATCH_MAX];
+	struct flush flush;
 };
 
 static _noreturn_ void fail(const char *what)
@@ -45,11 +47,11 @@ static void finish_batch(struct store *store)
 	char name[NAME_LEN];
 	unsigned i;
 
-	for (i = 0; i < store->count; i++) {
-		if (fsync(store->fds[i]) < 0)
-			fail("fsync");
+	errno = flush_files(&store->flush, store->fds, store->count);
+	if (errno != 0)
+		fail("fsync");
+	for (i = 0; i < store->count; i++)
 		fd_close(&store->fds[i]);
-	}
 	if (fsync(store->tmp_fd) < 0)
 		fail("fsync tmp/");
 	for (i = 0; i < store->count; i++) {
@@ -133,6 +135,7 @@ int main(int argc, char **argv)
 			store_file(&store, entry->d_name);
 	if (store.count > 0)
 		finish_batch(&store);
+	flush_done(&store.flush);
 	(void)closedir(from);
 	return 0;
 }
