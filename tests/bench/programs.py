@@ -155,7 +155,8 @@ class Fdm(Program):
 
 
 class Getmail(Program):
-    """One account after the other."""
+    """One account after the other. Now and then it misses the end of a child that
+    delivers, and gives up after the timeout: with a short one at least soon."""
 
     name = "getmail"
     packages = {"getmail": "getmail6"}
@@ -168,6 +169,7 @@ server = {HOST}
 port = {self.port}
 username = {user}
 password = {PASSWORD}
+timeout = 15
 ca_certs = {self.place.ca}
 [destination]
 type = Maildir

@@ -9,7 +9,7 @@ import measure
 from place import PASSWORD, HOST, warn
 from programs import Drain, Mailhaul, Store
 
-RUN_LIMIT_SEC = 900
+RUN_LIMIT_SEC = 300
 SLOW_SEC = 20  # a program that takes longer, and
 SLOW_FACTOR = 3  # this much longer than the fastest, is measured once
 SAMPLE_COUNT = 256  # messages, where each system call is looked at
