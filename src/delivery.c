@@ -220,7 +220,6 @@ static int add_entry(struct delivery *delivery, struct entry *entry,
 		entry->state = ENTRY_KNOWN;
 		delivery_abandon(delivery);
 	} else {
-		maildir_file_start_writeback(&delivery->arriving);
 		entry->file = delivery->arriving;
 		maildir_file_init(&delivery->arriving); /* handed over */
 	}

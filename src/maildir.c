@@ -20,10 +20,12 @@
 
 #include "safeguard.h"
 
-#define BEGIN_TRIES 8 /* names that exist: something is wrong */
-#define FIND_ROUNDS 5 /* readers that rename under our eyes */
-#define NAME_IN_NEW (MAILDIR_NAME_MAX + sizeof(",S=18446744073709551615"))
-#define DIR_FLAGS   (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
+#define WRITEBACK_BYTES (UINT64_C(8) << 20)
+
+#define BEGIN_TRIES     8 /* names that exist: something is wrong */
+#define FIND_ROUNDS     5 /* readers that rename under our eyes */
+#define NAME_IN_NEW     (MAILDIR_NAME_MAX + sizeof(",S=18446744073709551615"))
+#define DIR_FLAGS       (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
 
 static void dir_close(DIR **dir)
 {
@@ -323,6 +325,7 @@ void maildir_file_init(struct maildir_file *file)
 	file->fd = -1;
 	file->base[0] = '\0';
 	file->size_bytes = 0;
+	file->writeback_bytes = 0;
 	file->maildir_path = "";
 }
 
@@ -351,6 +354,19 @@ int maildir_file_begin(struct maildir *maildir, struct maildir_file *ret,
 	return 0;
 }
 
+/*
+ * A hint: a large message is written back while the rest of it arrives. What
+ * it cannot do, the sync does and reports.
+ */
+static void start_writeback(struct maildir_file *file)
+{
+	if (file->size_bytes - file->writeback_bytes < WRITEBACK_BYTES)
+		return;
+	(void)sync_file_range(file->fd, (off64_t)file->writeback_bytes, 0,
+			      SYNC_FILE_RANGE_WRITE);
+	file->writeback_bytes = file->size_bytes;
+}
+
 int maildir_file_write(struct maildir_file *file, const char *data, size_t len,
 		       struct error *err)
 {
@@ -366,13 +382,8 @@ int maildir_file_write(struct maildir_file *file, const char *data, size_t len,
 		len -= (size_t)n;
 		file->size_bytes += (uint64_t)n;
 	}
+	start_writeback(file);
 	return 0;
-}
-
-void maildir_file_start_writeback(const struct maildir_file *file)
-{
-	/* A hint: what it cannot do, the fsync does and reports. */
-	(void)sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 /* At most FLUSH_MAX of them. */

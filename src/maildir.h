@@ -54,6 +54,7 @@ struct maildir_file {
 	int fd; /* -1: none */
 	char base[MAILDIR_NAME_MAX];
 	uint64_t size_bytes;
+	uint64_t writeback_bytes; /* of them the disk was told to begin with */
 	const char *maildir_path; /* borrowed, for messages */
 };
 
@@ -64,8 +65,6 @@ int maildir_file_begin(struct maildir *maildir, struct maildir_file *ret,
 		       struct error *err) _must_check_;
 int maildir_file_write(struct maildir_file *file, const char *data, size_t len,
 		       struct error *err) _must_check_;
-/* A hint only: starts the writeback, so that the sync finds little to do. */
-void maildir_file_start_writeback(const struct maildir_file *file);
 /*
  * Syncs and closes all of them. Never retried: after a failure all must be
  * discarded.

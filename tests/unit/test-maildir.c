@@ -420,7 +420,6 @@ static void deliver(struct maildir *maildir, struct maildir_file *file,
 	maildir_file_init(file);
 	ck_assert_int_eq(maildir_file_begin(maildir, file, &err), 0);
 	ck_assert_int_eq(maildir_file_write(file, text, strlen(text), &err), 0);
-	maildir_file_start_writeback(file);
 	ck_assert_int_eq(maildir_sync_files(maildir, &file, 1, &err), 0);
 	ck_assert_int_eq(file->fd, -1);
 }
