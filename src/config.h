@@ -30,6 +30,12 @@ enum auth_choice {
 	AUTH_USER, /* USER and PASS */
 };
 
+enum sandbox_mode {
+	SANDBOX_BEST_EFFORT = 0, /* what the kernel has; what it lacks is said */
+	SANDBOX_REQUIRED,	 /* no visit without all of it */
+	SANDBOX_OFF,
+};
+
 enum keep_mode {
 	KEEP_DELETE = 0, /* delete on the server what is durably delivered */
 	KEEP_FOREVER,	 /* leave it there, fetch only what is new */
@@ -74,6 +80,7 @@ struct account {
 struct config {
 	unsigned n_refs;
 	int log_level;		/* LOG_ERR..LOG_DEBUG */
+	enum sandbox_mode sandbox;
 	unsigned max_workers;
 	unsigned max_per_host;
 	struct account *accounts; /* sorted by name */

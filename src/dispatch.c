@@ -355,6 +355,7 @@ static int launch(struct dispatch *d, struct visit *visit, struct error *err)
 		.account = visit->account,
 		.resources = d->resources,
 		.state_root = d->options.state_root,
+		.sandbox = d->config->sandbox,
 		.purpose = d->options.purpose,
 		.is_asked_for = visit->entry->is_asked_for,
 		.is_again = visit->entry->is_again,
@@ -514,10 +515,7 @@ int dispatch_init(struct dispatch *d, const struct dispatch_options *options,
 	};
 	TAILQ_INIT(&d->visits);
 	roster_init(&d->roster);
-	d->resources = worker_resources_new();
-	if (d->resources == NULL)
-		return error_set_memory(err);
-	return 0;
+	return worker_resources_new(&d->resources, err);
 }
 
 /* Visits still here are stuck, or the loop failed: they end as we do. */

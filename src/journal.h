@@ -58,6 +58,9 @@ const char *journal_moved_to(const struct journal *journal);
 void journal_close(struct journal **journal); /* rolls back what is open, unlocks */
 #define _cleanup_journal_ _cleanup_(journal_close)
 
+/* The directory that holds it, to be kept in the sandbox. Borrowed. */
+int journal_directory(const struct journal *journal);
+
 /* Random, made with the journal: [0-9a-f]{12}. Borrowed. */
 const char *journal_tag(const struct journal *journal);
 

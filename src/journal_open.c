@@ -694,6 +694,11 @@ void journal_close(struct journal **journal)
 	*journal = NULL;
 }
 
+int journal_directory(const struct journal *journal)
+{
+	return journal->dir_fd;
+}
+
 const char *journal_tag(const struct journal *journal)
 {
 	return journal->tag;

@@ -33,6 +33,9 @@ static const struct option options[] = {
 	{ { "log_level", "daemon", "info",
 	    "error, warning, notice, info or debug" },
 	  OPTION_LOG_LEVEL, DAEMON(log_level) },
+	{ { "sandbox", "daemon", "best-effort",
+	    "what a worker must be locked in: required, best-effort or off" },
+	  OPTION_SANDBOX, DAEMON(sandbox) },
 
 	{ { "host", "accounts", NULL, "the POP3 server's name or address" },
 	  OPTION_HOST, ACCOUNT(host), .is_required = true },
@@ -125,6 +128,9 @@ static const struct word words[] = {
 	{ OPTION_AUTH, "USER", AUTH_USER },
 	{ OPTION_KEEP, "delete", KEEP_DELETE },
 	{ OPTION_KEEP, "forever", KEEP_FOREVER },
+	{ OPTION_SANDBOX, "required", SANDBOX_REQUIRED },
+	{ OPTION_SANDBOX, "best-effort", SANDBOX_BEST_EFFORT },
+	{ OPTION_SANDBOX, "off", SANDBOX_OFF },
 	{ OPTION_LOG_LEVEL, "error", LOG_ERR },
 	{ OPTION_LOG_LEVEL, "warning", LOG_WARNING },
 	{ OPTION_LOG_LEVEL, "notice", LOG_NOTICE },
@@ -133,7 +139,8 @@ static const struct word words[] = {
 };
 _Static_assert(sizeof(enum tls_mode) == sizeof(int) &&
 		       sizeof(enum auth_choice) == sizeof(int) &&
-		       sizeof(enum keep_mode) == sizeof(int),
+		       sizeof(enum keep_mode) == sizeof(int) &&
+		       sizeof(enum sandbox_mode) == sizeof(int),
 	       "words are stored through int");
 
 const char *value_type_name(enum value_type type)
@@ -212,6 +219,7 @@ static size_t size_of_type(enum option_type type)
 	case OPTION_TLS:
 	case OPTION_AUTH:
 	case OPTION_KEEP:
+	case OPTION_SANDBOX:
 	case OPTION_LOG_LEVEL:
 		return sizeof(int);
 	}
@@ -453,6 +461,7 @@ static int set_text(const struct option *option, const char *text,
 	case OPTION_TLS:
 	case OPTION_AUTH:
 	case OPTION_KEEP:
+	case OPTION_SANDBOX:
 	case OPTION_LOG_LEVEL:
 		return set_word(option, text, field, err);
 	default:

@@ -29,6 +29,7 @@ enum option_type {
 	OPTION_TLS,	 /* from here on: one word of a few, an enum or int */
 	OPTION_AUTH,
 	OPTION_KEEP,
+	OPTION_SANDBOX,
 	OPTION_LOG_LEVEL,
 };
 

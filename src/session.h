@@ -10,6 +10,7 @@
 #include "maildir.h"
 #include "notes.h"
 #include "report.h"
+#include "sandbox.h"
 #include "secret.h"
 #include "tls.h"
 #include "uplink.h"
@@ -22,6 +23,7 @@ struct session_job {
 	struct journal *journal;
 	struct uplink *uplink;
 	struct notes *notes;
+	const struct sandbox *sandbox; /* NULL: none */
 	int stop_fd;	   /* readable once the worker is told to stop */
 	enum purpose purpose;
 	bool is_asked_for; /* by a person */

@@ -25,6 +25,7 @@
 #include "maildir.h"
 #include "notes.h"
 #include "report.h"
+#include "sandbox.h"
 #include "secret.h"
 #include "session.h"
 #include "state_dir.h"
@@ -40,6 +41,7 @@
 
 struct worker_resources {
 	struct trusts *trusts;
+	struct sandbox *sandbox;
 };
 
 /*
@@ -56,17 +58,24 @@ static void load_group_modules(void)
 		(void)getgrouplist("root", 0, &group, &n);
 }
 
-struct worker_resources *worker_resources_new(void)
+int worker_resources_new(struct worker_resources **ret, struct error *err)
 {
 	struct worker_resources *resources = calloc(1, sizeof(*resources));
 
 	if (!resources)
-		return NULL;
+		return error_set_memory(err);
 	load_group_modules();
 	resources->trusts = trusts_new();
-	if (!resources->trusts)
+	if (!resources->trusts) {
 		worker_resources_free(&resources);
-	return resources;
+		return error_set_memory(err);
+	}
+	if (sandbox_new(&resources->sandbox, err) < 0) {
+		worker_resources_free(&resources);
+		return -1;
+	}
+	*ret = resources;
+	return 0;
 }
 
 void worker_resources_free(struct worker_resources **resources)
@@ -74,8 +83,14 @@ void worker_resources_free(struct worker_resources **resources)
 	if (!*resources)
 		return;
 	trusts_free(&(*resources)->trusts);
+	sandbox_free(&(*resources)->sandbox);
 	free(*resources);
 	*resources = NULL;
+}
+
+const char *worker_sandbox(const struct worker_resources *resources)
+{
+	return sandbox_description(resources->sandbox);
 }
 
 /* All else of the job is inherited by the fork; its arena is wiped there. */
@@ -340,6 +355,40 @@ static int open_store(struct worker_self *self, struct journal **journal,
 	return maildir_open(maildir, &options, err);
 }
 
+/* NULL when the configuration wants none. */
+static int get_sandbox(const struct worker_self *self,
+		       const struct sandbox **ret, struct error *err)
+{
+	const struct sandbox *sandbox = self->job->resources->sandbox;
+
+	*ret = NULL;
+	if (self->job->sandbox == SANDBOX_OFF)
+		return 0;
+	if (self->job->sandbox == SANDBOX_REQUIRED &&
+	    !sandbox_is_complete(sandbox))
+		return error_set(err, ERROR_CONFIG,
+				 "sandbox = \"required\", but there is %s",
+				 sandbox_description(sandbox));
+	*ret = sandbox;
+	return 0;
+}
+
+/* All that needs other files is open. What follows may resolve and connect. */
+static int enter_sandbox(const struct sandbox *sandbox,
+			 const struct maildir *maildir,
+			 const struct journal *journal, struct error *err)
+{
+	const struct sandbox_directories ours = {
+		.fds = { maildir->tmp_fd, maildir->new_fd,
+			 journal_directory(journal) },
+		.n_fds = 3,
+	};
+
+	if (!sandbox)
+		return 0;
+	return sandbox_enter(sandbox, SANDBOX_CONNECT, &ours, err);
+}
+
 static int make_visit(struct worker_self *self, struct error *err)
 {
 	_cleanup_secret_ struct secret secret = { 0 };
@@ -349,10 +398,13 @@ static int make_visit(struct worker_self *self, struct error *err)
 		.dir_fd = -1, .tmp_fd = -1, .new_fd = -1, .cur_fd = -1
 	};
 	const struct tls_trust *trust;
+	const struct sandbox *sandbox;
 
-	if (get_secret(self, &secret, err) < 0 ||
+	if (get_sandbox(self, &sandbox, err) < 0 ||
+	    get_secret(self, &secret, err) < 0 ||
 	    get_trust(self, &own, &trust, err) < 0 ||
-	    open_store(self, &journal, &maildir, err) < 0)
+	    open_store(self, &journal, &maildir, err) < 0 ||
+	    enter_sandbox(sandbox, &maildir, journal, err) < 0)
 		return -1;
 
 	const struct session_job job = {
@@ -363,6 +415,7 @@ static int make_visit(struct worker_self *self, struct error *err)
 		.journal = journal,
 		.uplink = &self->uplink,
 		.notes = &self->notes,
+		.sandbox = sandbox,
 		.stop_fd = self->stop_fd,
 		.purpose = self->job->purpose,
 		.is_asked_for = self->job->is_asked_for,

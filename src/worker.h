@@ -14,15 +14,22 @@
 #include "error.h"
 #include "report.h"
 
-struct worker_resources; /* what all workers share copy-on-write: the CAs */
+/* What all workers share copy-on-write: the CAs, the sandbox's filters. */
+struct worker_resources;
 
-struct worker_resources *worker_resources_new(void); /* NULL: out of memory */
+/* ERROR_LOCAL. */
+int worker_resources_new(struct worker_resources **ret, struct error *err)
+	_must_check_;
 void worker_resources_free(struct worker_resources **resources);
+
+/* What workers are locked in, or what is missing for it. Borrowed. */
+const char *worker_sandbox(const struct worker_resources *resources);
 
 struct worker_job {
 	const struct account *account;		   /* borrowed */
 	struct worker_resources *resources;        /* borrowed */
 	const char *state_root;			   /* the directory that holds all state_dirs */
+	enum sandbox_mode sandbox;
 	enum purpose purpose;
 	bool is_asked_for; /* by a person: a remembered refusal does not hold it back */
 	bool is_again;	   /* the report before asked for one more visit */

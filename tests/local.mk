@@ -28,7 +28,7 @@ pop3_player_LDADD = $(OPENSSL_LIBS)
 # A program below without _SOURCES is made of the one file of its name.
 LDADD = \
 	libtestkit.a libmailhaul.a $(CHECK_LIBS) \
-	$(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(SYSTEMD_LIBS) $(SQLITE_LIBS)
+	$(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(SYSTEMD_LIBS) $(SQLITE_LIBS) $(SECCOMP_LIBS)
 
 # What unit tests share: scripted peers, scratch directories.
 check_LIBRARIES = libtestkit.a
@@ -54,7 +54,12 @@ mailhaul_weakened_CPPFLAGS = $(AM_CPPFLAGS) -DWEAKENED
 mailhaul_weakened_SOURCES = src/main.c $(weakened_sources)
 mailhaul_weakened_LDADD = \
 	libmailhaul.a \
-	$(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(SYSTEMD_LIBS) $(SQLITE_LIBS)
+	$(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(SYSTEMD_LIBS) $(SQLITE_LIBS) $(SECCOMP_LIBS)
+
+# A worker that was taken over: its session tries to break out.
+check_PROGRAMS += mailhaul-escapee
+mailhaul_escapee_SOURCES = src/main.c tests/escape/session.c
+mailhaul_escapee_LDADD = $(mailhaul_weakened_LDADD)
 
 # Histories in a model world: its disk and its server stand below the real code.
 simulation_sources = \
@@ -90,14 +95,14 @@ check_PROGRAMS += \
 	tests/simulation/simulate-weakened
 tests_simulation_simulate_SOURCES = $(simulation_sources)
 tests_simulation_simulate_LDFLAGS = $(AM_LDFLAGS) $(simulation_wraps)
-tests_simulation_simulate_LDADD = libmailhaul.a $(OPENSSL_LIBS) $(SQLITE_LIBS)
+tests_simulation_simulate_LDADD = libmailhaul.a $(OPENSSL_LIBS) $(SQLITE_LIBS) $(SECCOMP_LIBS)
 tests_simulation_simulate_weakened_CPPFLAGS = $(AM_CPPFLAGS) -DWEAKENED
 tests_simulation_simulate_weakened_SOURCES = \
 	$(simulation_sources) $(weakened_sources)
 tests_simulation_simulate_weakened_LDFLAGS = \
 	$(AM_LDFLAGS) $(simulation_wraps)
 tests_simulation_simulate_weakened_LDADD = \
-	libmailhaul.a $(OPENSSL_LIBS) $(SQLITE_LIBS)
+	libmailhaul.a $(OPENSSL_LIBS) $(SQLITE_LIBS) $(SECCOMP_LIBS)
 
 unit_tests = \
 	tests/unit/test-account \
@@ -171,6 +176,7 @@ system_tests = \
 	tests/system/cut-sweep \
 	tests/system/lying-quit \
 	tests/system/error-sweep \
+	tests/system/escape \
 	tests/system/power-cut \
 	tests/system/broken-lines \
 	tests/system/simulation \

@@ -42,9 +42,17 @@ struct worker_resources {
 	int nothing;
 };
 
-struct worker_resources *worker_resources_new(void)
+int worker_resources_new(struct worker_resources **ret, struct error *err)
 {
-	return calloc(1, sizeof(struct worker_resources));
+	(void)err;
+	*ret = calloc(1, sizeof(struct worker_resources));
+	return 0;
+}
+
+const char *worker_sandbox(const struct worker_resources *resources)
+{
+	(void)resources;
+	return "none";
 }
 
 void worker_resources_free(struct worker_resources **resources)

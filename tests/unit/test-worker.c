@@ -38,6 +38,7 @@ struct scene {
 /* An account of the user who runs the test, whose server refuses. */
 static void scene_make(struct scene *scene)
 {
+	struct error err = { 0 };
 	static char host[] = "127.0.0.1", name[] = "test", username[] = "mrose";
 	const struct passwd *self = getpwuid(geteuid());
 	static char user[64];
@@ -75,8 +76,8 @@ static void scene_make(struct scene *scene)
 		.batch_time_usec = USEC_PER_SEC,
 		.batch_pause_usec = 50 * USEC_PER_MSEC,
 	};
-	scene->resources = worker_resources_new();
-	ck_assert_ptr_nonnull(scene->resources);
+	ck_assert_int_eq(worker_resources_new(&scene->resources, &err),
+			 0);
 	scene->job = (struct worker_job){ .account = &scene->account,
 					  .resources = scene->resources,
 					  .state_root = scene->root };
