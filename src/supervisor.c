@@ -19,6 +19,7 @@
 #include "dispatch.h"
 #include "log.h"
 #include "status.h"
+#include "worker.h"
 
 /* A job socket and a pidfd, and as many again to be on the safe side. */
 #define FILES_PER_VISIT 4
@@ -226,6 +227,21 @@ static int prepare(struct supervisor *s, struct config *config,
 	return adopt(s, config, err);
 }
 
+/* Once, and aloud where something is missing that the configuration wants. */
+static void tell_sandbox(const struct supervisor *s)
+{
+	bool is_complete;
+	const char *what = worker_sandbox(s->dispatch.resources, &is_complete);
+	int level = is_complete ? LOG_INFO : LOG_WARNING;
+
+	if (s->dispatch.config->sandbox == SANDBOX_OFF)
+		log_line(LOG_WARNING, "sandbox = \"off\": workers may do all "
+				      "that their user may");
+	else
+		log_line(s->options->once ? LOG_DEBUG : level,
+			 "sandbox of the workers: %s", what);
+}
+
 static int run(struct supervisor *s, struct error *err)
 {
 	int r;
@@ -234,6 +250,7 @@ static int run(struct supervisor *s, struct error *err)
 		 "mailhaul %s: configuration %s, state in %s, accounts: %zu",
 		 PACKAGE_VERSION, s->options->paths->config_file,
 		 s->options->paths->state_dir, s->dispatch.roster.n_entries);
+	tell_sandbox(s);
 	if (s->options->once) {
 		dispatch_all_now(&s->dispatch, s->options->n_only > 0);
 	} else {

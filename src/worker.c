@@ -88,8 +88,10 @@ void worker_resources_free(struct worker_resources **resources)
 	*resources = NULL;
 }
 
-const char *worker_sandbox(const struct worker_resources *resources)
+const char *worker_sandbox(const struct worker_resources *resources,
+			   bool *ret_is_complete)
 {
+	*ret_is_complete = sandbox_is_complete(resources->sandbox);
 	return sandbox_description(resources->sandbox);
 }
 

@@ -22,8 +22,9 @@ int worker_resources_new(struct worker_resources **ret, struct error *err)
 	_must_check_;
 void worker_resources_free(struct worker_resources **resources);
 
-/* What workers are locked in, or what is missing for it. Borrowed. */
-const char *worker_sandbox(const struct worker_resources *resources);
+/* What workers can be locked in by, and whether that is all there should be. Borrowed. */
+const char *worker_sandbox(const struct worker_resources *resources,
+			   bool *ret_is_complete);
 
 struct worker_job {
 	const struct account *account;		   /* borrowed */
