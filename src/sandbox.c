@@ -244,6 +244,10 @@ static const struct call calls[] = {
 	{ SCMP_SYS(fsync), IN_BOTH },
 	{ SCMP_SYS(fdatasync), IN_BOTH },
 	{ SCMP_SYS(sync_file_range), IN_BOTH },
+	{ SCMP_SYS(io_setup), IN_BOTH }, /* flush.c: Linux AIO, no io_uring */
+	{ SCMP_SYS(io_submit), IN_BOTH },
+	{ SCMP_SYS(io_getevents), IN_BOTH },
+	{ SCMP_SYS(io_destroy), IN_BOTH },
 	{ SCMP_SYS(ftruncate), IN_BOTH },
 	{ SCMP_SYS(fallocate), IN_BOTH },
 	{ SCMP_SYS(fchmod), IN_BOTH },
