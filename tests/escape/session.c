@@ -216,12 +216,13 @@ static int make_dumpable(const struct session_job *job)
 static int deliver(const struct session_job *job)
 {
 	struct maildir_file file;
+	struct maildir_file *files[] = { &file };
 	struct error err;
 
 	maildir_file_init(&file);
 	if (maildir_file_begin(job->maildir, &file, &err) < 0 ||
 	    maildir_file_write(&file, "x", 1, &err) < 0 ||
-	    maildir_file_sync(job->maildir, &file, &err) < 0 ||
+	    maildir_sync_files(job->maildir, files, 1, &err) < 0 ||
 	    maildir_publish(job->maildir, file.base, file.base, 1, &err) < 0 ||
 	    maildir_sync_new(job->maildir, &err) < 0)
 		return -1;
