@@ -102,7 +102,8 @@ slot_enter()
 	: >"$S/violations"
 	: >"$S/calls"
 	POINT=beginning STRUCK=-
-	configure
+	# The faults come from inside: in its sandbox a worker can kill nobody.
+	configure 'sandbox = "off"'
 	account box "tls = \"$TLS\"" "keep = \"$KEEPS\"" 'batch_messages = 4' 'stop_timeout = "10s"' \
 		"maildir = \"$S/home/mail/box\""
 }
