@@ -73,7 +73,7 @@ START_TEST(what_a_server_said_comes_back_in_the_next_visit)
 
 	store_make(&store);
 	update(&store, &nothing, &memory);
-	journal_close(&store.journal);
+	store_close(&store);
 	store_reopen(&store);
 	got = load(&store, &some_account);
 	ck_assert_int_eq(got.state, CAPA_REMEMBERED);
