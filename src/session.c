@@ -43,6 +43,7 @@ struct session {
 	struct delivery *delivery;
 	struct capa_memory memory; /* as earlier visits left it */
 	struct listing listing; /* the plan borrows from it */
+	bool has_listed;
 	struct plan plan;
 	struct known *known;
 	uint64_t deadline_usec; /* CLOCK_MONOTONIC */
@@ -372,14 +373,21 @@ static int forget_known(struct session *s, struct error *err)
 	return 0;
 }
 
+static int read_listing(struct session *s, struct error *err)
+{
+	if (listing_read(s->pop3, &s->listing, err) < 0)
+		return -1;
+	s->has_listed = true;
+	return 0;
+}
+
 static int list_and_plan(struct session *s, struct error *err)
 {
 	bool keeps_mail = s->job->account->keep == KEEP_FOREVER;
 
 	s->report->step = STEP_LIST;
-	if (listing_read(s->pop3, &s->listing, err) < 0 ||
-	    check_uids(s, err) < 0 || forget_known(s, err) < 0 ||
-	    make_plan(s, keeps_mail, err) < 0 ||
+	if (read_listing(s, err) < 0 || check_uids(s, err) < 0 ||
+	    forget_known(s, err) < 0 || make_plan(s, keeps_mail, err) < 0 ||
 	    put_troubles_last(s, err) < 0 || load_known(s, err) < 0)
 		return -1;
 	leave_out_unfit(s);
@@ -421,7 +429,7 @@ static int commit_marks(struct session *s, struct error *err)
 static int mark_seen(struct session *s, struct error *err)
 {
 	s->report->step = STEP_LIST;
-	if (listing_read(s->pop3, &s->listing, err) < 0)
+	if (read_listing(s, err) < 0)
 		return -1;
 	if (!s->listing.has_uids)
 		return error_set(
@@ -577,7 +585,7 @@ static bool speaks_against_memory(const struct session *s,
 				  const struct error *err)
 {
 	return capa_memory_is_usable(&s->memory) &&
-	       s->report->step > STEP_GREETING && s->listing.items == NULL &&
+	       s->report->step > STEP_GREETING && !s->has_listed &&
 	       (err->kind == ERROR_NETWORK || err->kind == ERROR_PROTOCOL ||
 		err->kind == ERROR_AUTH);
 }
