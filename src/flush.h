@@ -5,7 +5,7 @@
 
 #include "base.h"
 
-#define FLUSH_MAX 64 /* files in one call */
+#define FLUSH_MAX 128 /* files in one call */
 
 /* All zero: nothing was asked of the kernel yet. */
 struct flush {

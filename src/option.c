@@ -96,7 +96,7 @@ static const struct option options[] = {
 	    "bytes per minute that a reply must bring" },
 	  OPTION_SIZE, ACCOUNT(min_rate_bytes), .min = 0, .max = GIB },
 
-	{ { "batch_messages", "accounts", "64",
+	{ { "batch_messages", "accounts", "128",
 	    "messages that are made durable together" },
 	  OPTION_COUNT, ACCOUNT(batch_messages), .min = 1, .max = 1000 },
 	{ { "batch_bytes", "accounts", "8M", "bytes that close a batch" },

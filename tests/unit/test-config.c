@@ -467,7 +467,7 @@ START_TEST(test_defaults)
 	ck_assert_uint_eq(a->visit_timeout_usec, 30 * USEC_PER_MINUTE);
 	ck_assert_uint_eq(a->stop_timeout_usec, 20 * USEC_PER_SEC);
 	ck_assert_uint_eq(a->min_rate_bytes, 1024);
-	ck_assert_uint_eq(a->batch_messages, 64);
+	ck_assert_uint_eq(a->batch_messages, 128);
 	ck_assert_uint_eq(a->batch_bytes, 8 * 1024 * 1024);
 	ck_assert_uint_eq(a->batch_time_usec, USEC_PER_SEC);
 	ck_assert_uint_eq(a->batch_pause_usec, 200 * USEC_PER_MSEC);

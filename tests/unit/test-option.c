@@ -355,7 +355,7 @@ START_TEST(defaults_leave_what_has_none)
 	ck_assert(!account.create && !account.allow_cleartext);
 	ck_assert_uint_eq(account.interval_usec, 5 * USEC_PER_MINUTE);
 	ck_assert_uint_eq(account.stop_timeout_usec, 20 * USEC_PER_SEC);
-	ck_assert_uint_eq(account.batch_messages, 64);
+	ck_assert_uint_eq(account.batch_messages, 128);
 	ck_assert_uint_eq(account.port, 0x5a5a);
 	ck_assert_ptr_eq(account.host,
 			 (void *)(uintptr_t)UINT64_C(0x5a5a5a5a5a5a5a5a));
