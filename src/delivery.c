@@ -536,6 +536,11 @@ int delivery_finish(struct delivery *delivery, struct error *err)
 	return 0;
 }
 
+void delivery_rest(struct delivery *delivery)
+{
+	flush_done(&delivery->maildir->flush);
+}
+
 bool delivery_next_deletable(struct delivery *delivery, size_t *ret_item,
 			     int64_t *ret_row_id)
 {

@@ -80,6 +80,12 @@ void delivery_note_listing(struct delivery *delivery); /* it was complete */
 int delivery_finish(struct delivery *delivery, struct error *err) _must_check_;
 
 /*
+ * Nothing more will be added: gives back what the syncs took, for which the
+ * kernel takes its time. Best while the server is at work.
+ */
+void delivery_rest(struct delivery *delivery);
+
+/*
  * The next item that may be deleted on the server, and its row: it was received
  * whole in this visit and a commit calls it DELIVERED. False: none.
  */

@@ -600,6 +600,8 @@ static int run_window(struct fetch *f, struct error *err)
 		look_at_the_clock(f);
 		if (!f->is_leaving && fill_window(f, err) < 0)
 			return -1;
+		if (f->is_last_window)
+			delivery_rest(f->job->delivery);
 		if (f->window_len == 0 && f->is_doubtful) {
 			if (settle_doubt(f, err) < 0)
 				return -1;
