@@ -570,8 +570,11 @@ START_TEST(damage_that_shows_late_is_a_config_error_too)
 	static char garbage[4096];
 	struct journal *journal = open_journal();
 	struct journal_rows rows = { 0 };
+	struct journal_row row;
 	struct error err = { 0 };
 	struct stat st;
+	unsigned n = 0;
+	int r;
 
 	for (unsigned i = 0; i < 400; i++)
 		(void)stage_alone(journal,
@@ -588,6 +591,13 @@ START_TEST(damage_that_shows_late_is_a_config_error_too)
 	ck_assert_int_eq(err.kind, ERROR_CONFIG);
 	ck_assert_ptr_nonnull(strstr(err.text, inside("journal.sqlite")));
 	ck_assert_ptr_null(rows.rows);
+
+	journal_begin_walk(journal);
+	while ((r = journal_walk(journal, &row, &err)) > 0)
+		n++;
+	ck_assert_int_eq(r, -1);
+	ck_assert_uint_lt(n, 400);
+	ck_assert_int_eq(err.kind, ERROR_CONFIG);
 	journal_close(&journal);
 }
 END_TEST
@@ -701,6 +711,31 @@ START_TEST(a_row_comes_back_as_it_went_in)
 }
 END_TEST
 
+/* The same rows in the same order, less what a plan does not need. */
+static void check_walk(struct journal *journal, const struct journal_rows *rows)
+{
+	struct journal_row row;
+	struct error err = { 0 };
+
+	journal_begin_walk(journal);
+	for (size_t i = 0; i < rows->n_rows; i++) {
+		const struct journal_row *expected = &rows->rows[i];
+
+		memset(&row, 0xa5, sizeof(row));
+		ck_assert_int_eq(journal_walk(journal, &row, &err), 1);
+		ck_assert_int_eq(row.id, expected->id);
+		ck_assert_uint_eq(row.uid.len, expected->uid.len);
+		ck_assert(row.uid.len == 0 ||
+			  memcmp(row.uid.data, expected->uid.data,
+				 row.uid.len) == 0);
+		ck_assert_uint_eq(row.occurrence, expected->occurrence);
+		ck_assert_int_eq(row.state, expected->state);
+		ck_assert_int_eq(row.list_size, expected->list_size);
+		ck_assert_ptr_null(row.base);
+	}
+	ck_assert_int_eq(journal_walk(journal, &row, &err), 0);
+}
+
 START_TEST(rows_come_in_the_order_of_uid_bytes_and_occurrence)
 {
 	static const char *const uids[] = { "b", "",     "a", "ab", "",
@@ -724,7 +759,27 @@ START_TEST(rows_come_in_the_order_of_uid_bytes_and_occurrence)
 				 strlen(order[i]));
 		ck_assert_uint_eq(rows.rows[i].occurrence, occurrences[i]);
 	}
+	check_walk(journal, &rows);
+	check_walk(journal, &rows); /* and once more from the start */
 	journal_rows_done(&rows);
+	journal_close(&journal);
+}
+END_TEST
+
+START_TEST(one_row_with_a_uid_is_enough_to_have_had_uids)
+{
+	struct journal *journal = open_journal();
+	struct error err = { 0 };
+	bool has_uids = true;
+
+	ck_assert_int_eq(journal_has_uids(journal, &has_uids, &err), 0);
+	ck_assert(!has_uids);
+	(void)stage_alone(journal, "");
+	ck_assert_int_eq(journal_has_uids(journal, &has_uids, &err), 0);
+	ck_assert(!has_uids);
+	(void)stage_alone(journal, "\x01");
+	ck_assert_int_eq(journal_has_uids(journal, &has_uids, &err), 0);
+	ck_assert(has_uids);
 	journal_close(&journal);
 }
 END_TEST
@@ -1188,6 +1243,10 @@ START_TEST(troubles_are_counted_by_uid)
 {
 	struct journal *journal = open_journal();
 	struct error err = { 0 };
+	bool has_any = true;
+
+	ck_assert_int_eq(journal_has_troubles(journal, &has_any, &err), 0);
+	ck_assert(!has_any);
 
 	begin(journal);
 	ck_assert_int_eq(journal_note_trouble(journal, as_bytes("a"), 1, &err),
@@ -1200,6 +1259,8 @@ START_TEST(troubles_are_counted_by_uid)
 	journal_close(&journal);
 
 	journal = open_journal();
+	ck_assert_int_eq(journal_has_troubles(journal, &has_any, &err), 0);
+	ck_assert(has_any);
 	ck_assert_uint_eq(trouble_count(journal, "a"), 2);
 	ck_assert_uint_eq(trouble_count(journal, ""), 1);
 	ck_assert_uint_eq(trouble_count(journal, "b"), 0);
@@ -1744,6 +1805,7 @@ static void add_memory_tests(TCase *tcase)
 	tcase_add_test(tcase, an_idle_account_counts_one_listing_a_day);
 	tcase_add_test(tcase, a_busy_account_counts_one_listing_a_day_too);
 	tcase_add_test(tcase, calling_a_gone_row_gone_again_does_not_renew_it);
+	tcase_add_test(tcase, one_row_with_a_uid_is_enough_to_have_had_uids);
 	tcase_add_test(tcase, troubles_are_counted_by_uid);
 	tcase_add_test(tcase, facts_outlive_a_visit);
 }
