@@ -130,7 +130,7 @@ class Bench:
             self._learn(scenario, programs, figures)
         for i in range(self.rounds):
             for program in programs:
-                if not self._is_slow(figures, program.name):
+                if not self._is_done(figures, program.name):
                     self._note(scenario, program, figures, i)
         few = dataclasses.replace(scenario, count=scenario.look_count or scenario.count)
         for look in scenario.looks:
@@ -142,8 +142,10 @@ class Bench:
         return figures
 
     @staticmethod
-    def _is_slow(figures, name):
-        """So slow that once is enough. What failed is tried again."""
+    def _is_done(figures, name):
+        """So slow that once is enough; or it failed twice."""
+        if figures[name].get("failures", 0) > 1:
+            return True
         walls = {key: min(mine["wall"]) for key, mine in figures.items()
                  if "wall" in mine and key not in (Drain.name, Store.name)}
         return walls.get(name, 0) > max(SLOW_SEC, SLOW_FACTOR * min(walls.values(), default=0))
@@ -155,6 +157,7 @@ class Bench:
         except measure.Failed as failure:
             warn(f"{scenario.name}: {failure}")
             mine["error"] = str(failure)
+            mine["failures"] = mine.get("failures", 0) + 1
             return
         mine.pop("error", None)
         for key, value in got.items():
