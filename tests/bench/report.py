@@ -154,6 +154,11 @@ def _limit_table(found):
                    "yes" if limit.is_reached else "NO"] for limit in found]
 
 
+def _failures(figures):
+    return [f"{name} failed: {mine['error'].strip().splitlines()[-1]}"
+            for name, mine in figures.items() if "error" in mine]
+
+
 def _plain(head, rows):
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     return "\n".join(
@@ -167,17 +172,13 @@ def _markdown(head, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def text(results, many, found):
-    parts = []
-    for scenario, figures in results.items():
-        parts.append(f"{scenario.name}: {scenario.title}\n{_plain(*_table(figures))}")
-        parts += [f"{name} failed: {mine['error'].splitlines()[0]}"
-                  for name, mine in figures.items() if "error" in mine]
-    if many:
-        parts.append("many\n" + many.strip())
-    if found:
-        parts.append("what must hold\n" + _plain(*_limit_table(found)))
-    return "\n\n".join(parts)
+def scenario_text(scenario, figures):
+    lines = [f"{scenario.name}: {scenario.title}", _plain(*_table(figures))]
+    return "\n".join(lines + _failures(figures)) + "\n"
+
+
+def limits_text(found):
+    return "what must hold\n" + _plain(*_limit_table(found)) + "\n"
 
 
 def _machine():
@@ -200,8 +201,7 @@ def write(directory, results, many, found, rounds):
     for scenario, figures in results.items():
         parts.append(f"## {scenario.name}\n\n{scenario.title}.\n\n"
                      + _markdown(*_table(figures)))
-        parts += [f"{name} failed: {mine['error'].splitlines()[0]}"
-                  for name, mine in figures.items() if "error" in mine]
+        parts += _failures(figures)
     if many:
         parts.append(f"## many\n\n10,000 accounts, mailhaul alone.\n\n```\n{many.strip()}\n```")
     with open(f"{directory}/figures.md", "w", encoding="utf-8") as file:
