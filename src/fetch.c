@@ -72,6 +72,7 @@ struct fetch {
 	size_t next_delete;   /* in plan->items: those vouched for */
 
 	bool is_last_window; /* DELEs alone are left: QUIT may go with them */
+	bool has_sent_quit;
 
 	bool is_doubtful; /* a size differed from LIST's */
 	size_t doubtful_rank; /* the first such message: its place in plan->retrieve */
@@ -226,9 +227,10 @@ static int send_retrieves(struct fetch *f, struct error *err)
 /* Room is left: all DELEs are on their way. */
 static int send_quit(struct fetch *f, struct error *err)
 {
-	if (!f->is_last_window || f->window_len == 0 || !window_has_room(f, 0))
+	if (!f->is_last_window || f->has_sent_quit || f->window_len == 0 ||
+	    !window_has_room(f, 0))
 		return 0;
-	f->is_last_window = false;
+	f->has_sent_quit = true;
 	return pop3_queue_quit(f->job->pop3, err);
 }
 
