@@ -254,6 +254,8 @@ dist_noinst_DATA += \
 	tests/bench/plot.py \
 	tests/bench/programs.py \
 	tests/bench/report.py \
+	tests/bench/results/figures.md \
+	tests/bench/results/figures.svg \
 	tests/bench/scenarios.py \
 	tests/power/logdisk.c \
 	tests/scripts/README.md \
