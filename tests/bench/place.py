@@ -138,6 +138,16 @@ class Place:
         os.chmod(path, mode)
         return path
 
+    def discard(self, path):
+        """Out of the way. On the disk it is removed at the very end: where many
+        files were removed a moment ago, ext4 looks through all of their inodes
+        for each new file, and the next program would pay for it.
+        """
+        if not path.startswith(self.disk + "/"):
+            shutil.rmtree(path, ignore_errors=True)
+        elif os.path.lexists(path):
+            os.rename(path, tempfile.mkdtemp(prefix="discarded.", dir=self.disk))
+
     def own(self, path):
         """All of it becomes the user's."""
         if os.getuid() != 0:

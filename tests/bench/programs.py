@@ -5,7 +5,6 @@ remember by UIDL what they have seen when mail stays on the server.
 """
 
 import os
-import shutil
 import time
 
 from place import HOST, PASSWORD, find_program
@@ -33,7 +32,7 @@ class Program:
     def reset(self, users, port, keep):
         """Nothing delivered, nothing known; configured for these users."""
         self.users, self.port, self.keep = users, port, keep
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.place.discard(self.home)
         for user in users:
             for name in ("cur", "new", "tmp"):
                 os.makedirs(f"{self.mail}/{user}/{name}")
@@ -63,7 +62,7 @@ class Program:
     def forget_mail(self):
         """What was delivered goes; what is known stays."""
         for user in self.users:
-            shutil.rmtree(f"{self.mail}/{user}/new")
+            self.place.discard(f"{self.mail}/{user}/new")
             os.mkdir(f"{self.mail}/{user}/new", 0o700)
             self.place.own(f"{self.mail}/{user}/new")
 
@@ -73,7 +72,7 @@ class Program:
         return False
 
     def remove(self):
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.place.discard(self.home)
 
     def configure(self):
         raise NotImplementedError

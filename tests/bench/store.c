@@ -2,7 +2,7 @@
  * store.c - the limit of the disk: store FROM TO
  *
  * Writes each file of the directory FROM into the Maildir TO as mailhaul does,
- * without a network, a journal or a look at the contents: batches of 64 into
+ * without a network, a journal or a look at the contents: batches of 128 into
  * tmp/, their writeback started at once; then all of them synced together, and
  * tmp/, the renames, and one fsync of new/.
  */
@@ -16,7 +16,7 @@
 #include "base.h"
 #include "flush.h"
 
-#define BATCH_MAX   64
+#define BATCH_MAX   FLUSH_MAX
 #define BATCH_BYTES (8 * 1024 * 1024)
 #define NAME_LEN    32
 
