@@ -227,19 +227,19 @@ static int prepare(struct supervisor *s, struct config *config,
 	return adopt(s, config, err);
 }
 
-/* Once, and aloud where something is missing that the configuration wants. */
+/* At the daemon's start, and aloud where something is missing. */
 static void tell_sandbox(const struct supervisor *s)
 {
 	bool is_complete;
 	const char *what = worker_sandbox(s->dispatch.resources, &is_complete);
-	int level = is_complete ? LOG_INFO : LOG_WARNING;
+	int level = LOG_INFO;
 
 	if (s->dispatch.config->sandbox == SANDBOX_OFF)
-		log_line(LOG_WARNING, "sandbox = \"off\": workers may do all "
-				      "that their user may");
-	else
-		log_line(s->options->once ? LOG_DEBUG : level,
-			 "sandbox of the workers: %s", what);
+		what = "off, workers may do all that their user may";
+	else if (!is_complete)
+		level = LOG_WARNING;
+	log_line(s->options->once ? LOG_DEBUG : level,
+		 "sandbox of the workers: %s", what);
 }
 
 static int run(struct supervisor *s, struct error *err)
