@@ -9,10 +9,13 @@
  *
  * One batch k, in order, each step durable before the next begins:
  *   1. the files of k are written to tmp/
- *   2. every file of k is fsynced, then tmp/
+ *   2. synced together: every file of k, tmp/, and new/ for k-1
  *   3. one transaction: STAGED for k, DELIVERED for k-1
  *   4. the DELEs of k-1 may leave, never before
- *   5. the files of k are renamed into new/, then new/ is fsynced
+ *   5. the files of k are renamed into new/
+ *
+ * So a batch waits for the disk twice. Behind the last one new/ is synced, and
+ * one more transaction makes it DELIVERED.
  *
  * Before step 3 a failure voids the batch: its files are unlinked. From step
  * 3 on nothing is unlinked, since the rows may be durable and readers may have
@@ -258,6 +261,12 @@ static void forget_open(struct delivery *delivery)
 	delivery->open.bytes = 0;
 }
 
+/* It may not be on the disk: recovery will look. */
+static void forget_published(struct delivery *delivery)
+{
+	delivery->published.n_entries = 0;
+}
+
 void delivery_void_batch(struct delivery *delivery)
 {
 	struct batch *open = &delivery->open;
@@ -269,7 +278,7 @@ void delivery_void_batch(struct delivery *delivery)
 	forget_open(delivery);
 }
 
-/* Step 2. */
+/* Step 2 for k, and the sync of step 5 for k-1. */
 static int sync_batch(struct delivery *delivery, struct error *err)
 {
 	struct batch *open = &delivery->open;
@@ -277,18 +286,16 @@ static int sync_batch(struct delivery *delivery, struct error *err)
 	size_t n = 0;
 	int r;
 
-	files = calloc(open->n_entries, sizeof(*files));
+	files = calloc(open->n_entries + 1, sizeof(*files));
 	if (!files)
 		return error_set_memory(err);
 	for (size_t i = 0; i < open->n_entries; i++)
 		if (open->entries[i].state == ENTRY_NEW)
 			files[n++] = &open->entries[i].file;
 
-	r = maildir_sync_files(delivery->maildir, files, n, err);
+	r = maildir_sync(delivery->maildir, files, n, err);
 	free(files);
-	if (r < 0 || n == 0)
-		return r;
-	return maildir_sync_tmp(delivery->maildir, err);
+	return r;
 }
 
 static int record_entry(struct delivery *delivery, struct entry *entry,
@@ -434,9 +441,6 @@ static int publish_batch(struct delivery *delivery, struct error *err)
 		n++;
 		bytes += entry->file.size_bytes;
 	}
-	if (n > 0 && maildir_sync_new(delivery->maildir, err) < 0)
-		return -1;
-
 	delivery->n_delivered += n;
 	delivery->bytes_delivered += bytes;
 	return 0;
@@ -450,6 +454,8 @@ int delivery_close_batch(struct delivery *delivery, struct error *err)
 		return 0;
 	if (sync_batch(delivery, err) < 0) {
 		delivery_void_batch(delivery);
+		if (delivery->maildir->is_new_dirty)
+			forget_published(delivery);
 		return -1;
 	}
 	if (commit_staged(delivery, err) < 0) {
@@ -519,6 +525,11 @@ static int record_notes(struct delivery *delivery, struct error *err)
 
 int delivery_finish(struct delivery *delivery, struct error *err)
 {
+	if (delivery->published.n_entries > 0 &&
+	    maildir_sync(delivery->maildir, NULL, 0, err) < 0) {
+		forget_published(delivery);
+		return -1;
+	}
 	if (reserve_recorded(delivery, err) < 0 ||
 	    journal_begin(delivery->journal, err) < 0)
 		return -1;

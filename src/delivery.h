@@ -107,6 +107,6 @@ int delivery_publish(struct maildir *maildir, struct journal *journal,
 		     const struct journal_row *row, struct error *err)
 	_must_check_;
 
-/* Newly published in this visit, durable. */
+/* Newly published in this visit. */
 uint32_t delivery_count(const struct delivery *delivery);
 uint64_t delivery_bytes(const struct delivery *delivery);

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 
 #define TOGETHER_MIN_DEFAULT 8
+#define UNTOLD               (-1)
 
 void flush_done(struct flush *flush)
 {
@@ -37,9 +38,9 @@ static bool has_context(struct flush *flush)
 }
 
 /* Returns how many of them, from the first on, the kernel has taken. */
-static size_t submit(struct flush *flush, const int *fds, size_t n)
+static size_t submit(struct flush *flush, const int *fds, size_t n,
+		     struct iocb *blocks)
 {
-	struct iocb blocks[FLUSH_MAX];
 	struct iocb *list[FLUSH_MAX];
 	long n_taken;
 
@@ -58,50 +59,62 @@ static size_t submit(struct flush *flush, const int *fds, size_t n)
 	return n_taken > 0 ? (size_t)n_taken : 0;
 }
 
-/* Waits for so many results. */
-static int collect(struct flush *flush, size_t n)
+/* The kernel tells no more: what it has not told of counts as failed. */
+static void give_up(struct flush *flush, int *results, size_t n, int errnum)
+{
+	flush_done(flush); /* with what is on its way */
+	flush->is_refused = true;
+	for (size_t i = 0; i < n; i++)
+		if (results[i] == UNTOLD)
+			results[i] = errnum;
+}
+
+/* Waits for the results of the first n. */
+static void collect(struct flush *flush, size_t n, const struct iocb *blocks,
+		    int *results)
 {
 	struct io_event events[FLUSH_MAX];
-	int errnum = 0;
+	const struct iocb *block;
+	size_t n_left = n;
 
-	while (n > 0) {
-		long n_done = syscall(SYS_io_getevents, flush->context, (long)n,
-				      (long)n, events, NULL);
+	for (size_t i = 0; i < n; i++)
+		results[i] = UNTOLD;
+	while (n_left > 0) {
+		long n_done = syscall(SYS_io_getevents, flush->context,
+				      (long)n_left, (long)n_left, events, NULL);
 
 		if (n_done < 0 && errno == EINTR)
 			continue;
 		if (n_done <= 0) {
-			errnum = n_done < 0 ? errno : EIO;
-			flush_done(flush); /* with what is on its way */
-			flush->is_refused = true;
-			return errnum;
+			give_up(flush, results, n, n_done < 0 ? errno : EIO);
+			return;
 		}
-		for (long i = 0; i < n_done; i++)
-			if (events[i].res != 0)
-				errnum = (int)-events[i].res;
-		n -= (size_t)n_done;
+		for (long i = 0; i < n_done; i++) {
+			block = (const struct iocb *)(uintptr_t)events[i].obj;
+			results[block - blocks] = (int)-events[i].res;
+		}
+		n_left -= (size_t)n_done;
 	}
-	return errnum;
 }
 
 /* The disk begins with all of them before the first is waited for: a hint. */
-static int sync_each(const int *fds, size_t n)
+static void sync_each(const int *fds, size_t n, int *results)
 {
-	int errnum = 0;
-
 	for (size_t i = 0; n > 1 && i < n; i++)
 		(void)sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < n; i++)
-		if (fsync(fds[i]) < 0)
-			errnum = errno;
-	return errnum;
+		results[i] = fsync(fds[i]) < 0 ? errno : 0;
 }
 
-int flush_files(struct flush *flush, const int *fds, size_t n)
+int flush_files(struct flush *flush, const int *fds, size_t n, int *results)
 {
-	size_t n_taken = submit(flush, fds, n);
-	int rest_errnum = sync_each(fds + n_taken, n - n_taken);
-	int errnum = collect(flush, n_taken);
+	struct iocb blocks[FLUSH_MAX];
+	size_t n_taken = submit(flush, fds, n, blocks);
 
-	return errnum != 0 ? errnum : rest_errnum;
+	sync_each(fds + n_taken, n - n_taken, results + n_taken);
+	collect(flush, n_taken, blocks, results);
+	for (size_t i = 0; i < n; i++)
+		if (results[i] != 0)
+			return results[i];
+	return 0;
 }

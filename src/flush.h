@@ -5,7 +5,7 @@
 
 #include "base.h"
 
-#define FLUSH_MAX 128 /* files in one call */
+#define FLUSH_MAX 130 /* files in one call: a batch, and two directories */
 
 /* All zero: nothing was asked of the kernel yet. */
 struct flush {
@@ -18,6 +18,8 @@ void flush_done(struct flush *flush);
 
 /*
  * Syncs each of at most FLUSH_MAX files, exactly once and as fsync does, in no
- * order. Returns 0 when all are on the disk, or the errno of one that failed.
+ * order. results[i] is 0 or the errno of fds[i]. Returns 0 when all are on the
+ * disk, or the errno of one that failed.
  */
-int flush_files(struct flush *flush, const int *fds, size_t n) _must_check_;
+int flush_files(struct flush *flush, const int *fds, size_t n, int *results)
+	_must_check_;

@@ -22,6 +22,7 @@
 
 #define WRITEBACK_BYTES (UINT64_C(8) << 20)
 
+#define FILES_MAX       (FLUSH_MAX - 2) /* in one sync, beside tmp/ and new/ */
 #define BEGIN_TRIES     8 /* names that exist: something is wrong */
 #define FIND_ROUNDS     5 /* readers that rename under our eyes */
 #define NAME_IN_NEW     (MAILDIR_NAME_MAX + sizeof(",S=18446744073709551615"))
@@ -386,40 +387,59 @@ int maildir_file_write(struct maildir_file *file, const char *data, size_t len,
 	return 0;
 }
 
-/* At most FLUSH_MAX of them. */
-static int sync_some(struct maildir *maildir, struct maildir_file *const *files,
-		     size_t n, struct error *err)
+/* Closes the files. Network file systems may tell of a quota only here. */
+static int close_all(struct maildir_file *const *files, size_t n)
 {
-	int fds[FLUSH_MAX];
-	int flush_errno = 0, close_errno = 0;
+	int errnum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		fds[i] = TAKE_FD(files[i]->fd);
-	if (!is_left_out(SAFEGUARD_FILE_SYNC))
-		flush_errno = flush_files(&maildir->flush, fds, n);
-	/* Network file systems may tell of a quota only when it is closed. */
-	for (size_t i = 0; i < n; i++)
-		if (close(fds[i]) < 0)
-			close_errno = errno;
+		if (close(TAKE_FD(files[i]->fd)) < 0)
+			errnum = errno;
+	return errnum;
+}
 
-	if (flush_errno != 0)
-		return disk_error(err, flush_errno, "sync a file of",
+/* With the last files go the directories where their names, or others, were made. */
+static int sync_some(struct maildir *maildir, struct maildir_file *const *files,
+		     size_t n, bool is_last, struct error *err)
+{
+	int fds[FLUSH_MAX], results[FLUSH_MAX];
+	size_t n_synced = 0, new_at;
+	int errnum, close_errnum;
+
+	for (size_t i = 0; i < n && !is_left_out(SAFEGUARD_FILE_SYNC); i++)
+		fds[n_synced++] = files[i]->fd;
+	if (is_last && n > 0 && maildir->is_tmp_dirty)
+		fds[n_synced++] = maildir->tmp_fd;
+	new_at = n_synced;
+	if (is_last && maildir->is_new_dirty &&
+	    !is_left_out(SAFEGUARD_NEW_SYNC))
+		fds[n_synced++] = maildir->new_fd;
+
+	errnum = 0;
+	if (n_synced > 0)
+		errnum = flush_files(&maildir->flush, fds, n_synced, results);
+	close_errnum = close_all(files, n);
+	if (is_last)
+		maildir->is_new_dirty = n_synced > new_at &&
+					results[new_at] != 0;
+	if (errnum != 0)
+		return disk_error(err, errnum, "sync the mail in",
 				  maildir->path);
-	if (close_errno != 0)
-		return disk_error(err, close_errno, "close a file of",
+	if (close_errnum != 0)
+		return disk_error(err, close_errnum, "close a file of",
 				  maildir->path);
+	if (is_last && n > 0)
+		maildir->is_tmp_dirty = false;
 	return 0;
 }
 
-int maildir_sync_files(struct maildir *maildir,
-		       struct maildir_file *const *files, size_t n,
-		       struct error *err)
+int maildir_sync(struct maildir *maildir, struct maildir_file *const *files,
+		 size_t n, struct error *err)
 {
-	for (size_t at = 0; at < n; at += FLUSH_MAX)
-		if (sync_some(maildir, files + at,
-			      MIN(n - at, (size_t)FLUSH_MAX), err) < 0)
+	for (; n > FILES_MAX; n -= FILES_MAX, files += FILES_MAX)
+		if (sync_some(maildir, files, FILES_MAX, false, err) < 0)
 			return -1;
-	return 0;
+	return sync_some(maildir, files, n, true, err);
 }
 
 void maildir_file_discard(struct maildir *maildir, struct maildir_file *file)
@@ -429,23 +449,6 @@ void maildir_file_discard(struct maildir *maildir, struct maildir_file *file)
 	if (file->base[0] != '\0')
 		(void)unlinkat(maildir->tmp_fd, file->base, 0);
 	maildir_file_init(file);
-}
-
-int maildir_sync_tmp(struct maildir *maildir, struct error *err)
-{
-	if (!maildir->is_tmp_dirty)
-		return 0;
-	if (fsync(maildir->tmp_fd) < 0)
-		return disk_error(err, errno, "sync tmp/ of", maildir->path);
-	maildir->is_tmp_dirty = false;
-	return 0;
-}
-
-int maildir_sync_new(struct maildir *maildir, struct error *err)
-{
-	if (!is_left_out(SAFEGUARD_NEW_SYNC) && fsync(maildir->new_fd) < 0)
-		return disk_error(err, errno, "sync new/ of", maildir->path);
-	return 0;
 }
 
 /* A LINK that was sent twice (NFS) says EEXIST of its own success. */
@@ -483,6 +486,7 @@ int maildir_publish(struct maildir *maildir, const char *old_base,
 
 	(void)snprintf(name, sizeof(name), "%s,S=%" PRIu64, new_base,
 		       size_bytes);
+	maildir->is_new_dirty = true;
 	if (renameat2(maildir->tmp_fd, old_base, maildir->new_fd, name,
 		      RENAME_NOREPLACE) == 0)
 		return 0;

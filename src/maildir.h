@@ -26,7 +26,8 @@ struct maildir {
 	char tag[MAILDIR_TAG_SIZE];
 	char host[65]; /* sanitised: no '/', ':', ',' or control bytes */
 	unsigned counter; /* the n of Qn */
-	bool is_tmp_dirty; /* a name in tmp/ was made and not yet synced */
+	bool is_tmp_dirty; /* a name was made there and not yet synced */
+	bool is_new_dirty;
 	struct flush flush;
 };
 
@@ -66,17 +67,15 @@ int maildir_file_begin(struct maildir *maildir, struct maildir_file *ret,
 int maildir_file_write(struct maildir_file *file, const char *data, size_t len,
 		       struct error *err) _must_check_;
 /*
- * Syncs and closes all of them. Never retried: after a failure all must be
- * discarded.
+ * Syncs and closes all of the files (none: NULL) and syncs, together with
+ * them, tmp/ for their names and new/ for what was published. Never retried:
+ * after a failure all of the files must be discarded, and where is_new_dirty
+ * is still set what was published must be left to recovery.
  */
-int maildir_sync_files(struct maildir *maildir,
-		       struct maildir_file *const *files, size_t n,
-		       struct error *err) _must_check_;
+int maildir_sync(struct maildir *maildir, struct maildir_file *const *files,
+		 size_t n, struct error *err) _must_check_;
 /* Closes and unlinks tmp/BASE. Accepts a file that was never begun. */
 void maildir_file_discard(struct maildir *maildir, struct maildir_file *file);
-
-int maildir_sync_tmp(struct maildir *maildir, struct error *err) _must_check_;
-int maildir_sync_new(struct maildir *maildir, struct error *err) _must_check_;
 
 /* A base name that was not used before by this process. */
 void maildir_make_base(struct maildir *maildir, char ret[MAILDIR_NAME_MAX]);

@@ -111,9 +111,11 @@ static int publish_found(struct recovery *r, struct error *err)
 			return -1;
 		has_published = true;
 	}
-	if (!has_published || is_left_out(SAFEGUARD_RECOVERY_SYNC))
+	if (is_left_out(SAFEGUARD_RECOVERY_SYNC))
+		r->maildir->is_new_dirty = false; /* as if it were done */
+	if (!has_published)
 		return 0;
-	return maildir_sync_new(r->maildir, err);
+	return maildir_sync(r->maildir, NULL, 0, err);
 }
 
 static int record_row(struct recovery *r, size_t i, struct error *err)

@@ -16,7 +16,7 @@
 #include "base.h"
 #include "flush.h"
 
-#define BATCH_MAX   FLUSH_MAX
+#define BATCH_MAX   128
 #define BATCH_BYTES (8 * 1024 * 1024)
 #define NAME_LEN    32
 
@@ -44,10 +44,11 @@ static void name_of(char dst[NAME_LEN], const struct store *store, unsigned i)
 
 static void finish_batch(struct store *store)
 {
+	int results[FLUSH_MAX];
 	char name[NAME_LEN];
 	unsigned i;
 
-	errno = flush_files(&store->flush, store->fds, store->count);
+	errno = flush_files(&store->flush, store->fds, store->count, results);
 	if (errno != 0)
 		fail("fsync");
 	for (i = 0; i < store->count; i++)

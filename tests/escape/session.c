@@ -222,9 +222,9 @@ static int deliver(const struct session_job *job)
 	maildir_file_init(&file);
 	if (maildir_file_begin(job->maildir, &file, &err) < 0 ||
 	    maildir_file_write(&file, "x", 1, &err) < 0 ||
-	    maildir_sync_files(job->maildir, files, 1, &err) < 0 ||
+	    maildir_sync(job->maildir, files, 1, &err) < 0 ||
 	    maildir_publish(job->maildir, file.base, file.base, 1, &err) < 0 ||
-	    maildir_sync_new(job->maildir, &err) < 0)
+	    maildir_sync(job->maildir, NULL, 0, &err) < 0)
 		return -1;
 	return 0;
 }

@@ -318,8 +318,8 @@ START_TEST(the_dele_of_a_batch_leaves_behind_the_next_commit)
 	scene_run(scene, rows, ARRAY_SIZE(rows));
 	ck_assert_msg(scene->result == 0, "%s", scene->err.text);
 	ck_assert_str_eq(transcript(scene),
-			 "RETR 1\n(journal)\n(new)\nRETR 2\n(journal)\n(new)\n"
-			 "DELE 1\n(journal)\nDELE 2\n");
+			 "RETR 1\n(journal)\nRETR 2\n(new)\n(journal)\n"
+			 "DELE 1\n(new)\n(journal)\nDELE 2\n");
 	check_mail(scene, 0, 2);
 	scene_free(scene);
 }

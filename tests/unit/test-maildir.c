@@ -420,7 +420,7 @@ static void deliver(struct maildir *maildir, struct maildir_file *file,
 	maildir_file_init(file);
 	ck_assert_int_eq(maildir_file_begin(maildir, file, &err), 0);
 	ck_assert_int_eq(maildir_file_write(file, text, strlen(text), &err), 0);
-	ck_assert_int_eq(maildir_sync_files(maildir, &file, 1, &err), 0);
+	ck_assert_int_eq(maildir_sync(maildir, &file, 1, &err), 0);
 	ck_assert_int_eq(file->fd, -1);
 }
 
@@ -435,15 +435,14 @@ START_TEST(a_message_goes_from_tmp_to_new_with_one_fsync_each)
 	open_maildir(&maildir);
 	deliver(&maildir, &file, "mail\n");
 	ck_assert_uint_eq(file.size_bytes, 5);
-	ck_assert_uint_eq(n_flushes, 1);
+	ck_assert_msg(n_flushes == 2, "its file and tmp/");
 
-	ck_assert_int_eq(maildir_sync_tmp(&maildir, &err), 0);
-	ck_assert_int_eq(maildir_sync_tmp(&maildir, &err), 0);
-	ck_assert_msg(n_flushes == 2, "a clean tmp/ is not synced again");
+	ck_assert_int_eq(maildir_sync(&maildir, NULL, 0, &err), 0);
+	ck_assert_msg(n_flushes == 2, "what is clean is not synced again");
 	ck_assert_int_eq(maildir_publish(&maildir, file.base, file.base,
 					 file.size_bytes, &err),
 			 0);
-	ck_assert_int_eq(maildir_sync_new(&maildir, &err), 0);
+	ck_assert_int_eq(maildir_sync(&maildir, NULL, 0, &err), 0);
 	ck_assert_uint_eq(n_flushes, 3);
 
 	(void)snprintf(name, sizeof(name), "new/%s,S=5", file.base);
@@ -562,11 +561,11 @@ START_TEST(a_failed_fsync_is_told_and_the_file_can_be_discarded)
 	maildir_file_init(&file);
 	ck_assert_int_eq(maildir_file_begin(&maildir, &file, &err), 0);
 	refuse_fsync = EIO;
-	ck_assert_int_eq(maildir_sync_files(&maildir, files, 1, &err), -1);
+	ck_assert_int_eq(maildir_sync(&maildir, files, 1, &err), -1);
 	ck_assert_int_eq(err.kind, ERROR_LOCAL);
 	ck_assert_ptr_nonnull(strstr(err.text, maildir_path));
 	ck_assert_int_eq(file.fd, -1);
-	ck_assert_msg(n_flushes == 1, "it is not tried again");
+	ck_assert_msg(n_flushes == 2, "file and tmp/, neither is tried again");
 
 	(void)snprintf(name, sizeof(name), "tmp/%s", file.base);
 	ck_assert(exists(name));
@@ -585,11 +584,12 @@ START_TEST(directories_that_cannot_be_synced_are_told)
 
 	open_maildir(&maildir);
 	deliver(&maildir, &file, "mail");
+	ck_assert_int_eq(maildir_publish(&maildir, file.base, file.base,
+					 file.size_bytes, &err),
+			 0);
 	refuse_fsync = EIO;
-	ck_assert_int_eq(maildir_sync_tmp(&maildir, &err), -1);
-	ck_assert_ptr_nonnull(strstr(err.text, "tmp/"));
-	ck_assert_int_eq(maildir_sync_new(&maildir, &err), -1);
-	ck_assert_ptr_nonnull(strstr(err.text, "new/"));
+	ck_assert_int_eq(maildir_sync(&maildir, NULL, 0, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, maildir_path));
 	maildir_done(&maildir);
 }
 END_TEST
@@ -612,7 +612,7 @@ START_TEST(a_full_disk_is_told_by_the_path_of_the_maildir)
 	ck_assert_ptr_nonnull(strstr(err.text, maildir_path));
 
 	refuse_fsync = EDQUOT;
-	ck_assert_int_eq(maildir_sync_files(&maildir, files, 1, &err), -1);
+	ck_assert_int_eq(maildir_sync(&maildir, files, 1, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.text, "quota"));
 	maildir_file_discard(&maildir, &file);
 	maildir_done(&maildir);
