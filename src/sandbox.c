@@ -12,6 +12,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -24,9 +25,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #define N_STAGES        2
 #define DESCRIPTION_MAX 128
+#define COMPILE_SEC     10
 #define ABI_REFER       2 /* the first that lets a file move between directories */
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -397,6 +400,48 @@ static int add_calls(scmp_filter_ctx context, enum sandbox_stage stage)
 					: add_session_calls(context);
 }
 
+static int compile(enum sandbox_stage stage, int fd)
+{
+	scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+
+	/* A binary tree: what comes last in the table costs no more. */
+	if (!context ||
+	    seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0 ||
+	    add_calls(context, stage) < 0)
+		return -1;
+	return seccomp_export_bpf(context, fd);
+}
+
+/* libseccomp 2.5 crashes, or never ends, when it gets no memory. */
+_noreturn_ static void compile_and_exit(enum sandbox_stage stage, int fd)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	(void)alarm(COMPILE_SEC);
+	if (null >= 0)
+		(void)dup2(null, STDERR_FILENO); /* glibc's last words */
+	_exit(compile(stage, fd) < 0);
+}
+
+/* In a process of its own, which may die, and takes libseccomp's heap along. */
+static int compile_apart(enum sandbox_stage stage, int fd)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return -1;
+	if (pid == 0)
+		compile_and_exit(stage, fd);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	if (status == 0)
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
 /* libseccomp writes its program to a file; a worker needs it in memory. */
 static int read_program(int fd, struct filter *ret)
 {
@@ -412,31 +457,15 @@ static int read_program(int fd, struct filter *ret)
 									 : -1;
 }
 
-static int compile(scmp_filter_ctx context, enum sandbox_stage stage,
-		   struct filter *ret)
-{
-	_cleanup_fd_ int fd = memfd_create("filter", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	/* A binary tree: what comes last in the table costs no more. */
-	if (seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0 ||
-	    add_calls(context, stage) < 0 ||
-	    seccomp_export_bpf(context, fd) < 0)
-		return -1;
-	return read_program(fd, ret);
-}
-
 static int make_filter(enum sandbox_stage stage, struct filter *ret,
 		       struct error *err)
 {
-	scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	int r = context ? compile(context, stage, ret) : -1;
+	_cleanup_fd_ int fd = memfd_create("filter", MFD_CLOEXEC);
 
-	seccomp_release(context);
-	if (r < 0)
-		return error_set(err, ERROR_LOCAL,
-				 "cannot make the worker's seccomp filter");
+	if (fd < 0 || compile_apart(stage, fd) < 0 || read_program(fd, ret) < 0)
+		return error_set_errno(
+			err, ERROR_LOCAL, errno,
+			"cannot make the sandbox of the workers");
 	return 0;
 }
 
