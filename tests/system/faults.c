@@ -524,17 +524,30 @@ int epoll_create1(int flags)
 	return NEXT(epoll_create1)(flags);
 }
 
+/* A worker is forked with every signal blocked. What else is forked is spared. */
+static bool is_forking_worker(void)
+{
+	sigset_t blocked;
+
+	(void)sigprocmask(SIG_BLOCK, NULL, &blocked);
+	return sigismember(&blocked, SIGALRM) == 1;
+}
+
 pid_t fork(void)
 {
+	bool forks_worker = is_forking_worker();
 	pid_t pid = NEXT(fork)();
 
+	if (!shared || pid != 0)
+		return pid;
+	is_ours = false;
+	if (!forks_worker)
+		return pid;
 	/* The child tells: its parent may die before it has its turn. */
-	if (shared && pid == 0) {
-		is_worker = true;
-		is_ours = strcmp(variable("FAULTS_IN"), "worker") == 0;
-		shared->worker = getpid();
-		tell();
-	}
+	is_worker = true;
+	is_ours = strcmp(variable("FAULTS_IN"), "worker") == 0;
+	shared->worker = getpid();
+	tell();
 	return pid;
 }
 
