@@ -6,9 +6,10 @@
  * in the second.
  *
  *                     connect                    session
- *   files             read any; make, write and  only below the Maildir's tmp/
- *                     remove below the Maildir   and new/ and the state
- *                     and the state directory    directory
+ *   files             read any; make, write and  only below those three
+ *                     remove below the Maildir's
+ *                     tmp/ and new/ and the
+ *                     state directory
  *   sockets           resolve and connect        those that are open
  *   processes         threads; no exec           none
  *   anything else     no ptrace, io_uring, bpf,  the same; nothing executable is
@@ -40,7 +41,7 @@ void sandbox_free(struct sandbox **sandbox);
 #define _cleanup_sandbox_ _cleanup_(sandbox_free)
 
 /*
- * What is there, or what is missing and why: "Landlock (ABI 7) and seccomp".
+ * What is there, or what is missing and why: "Landlock (ABI 7), seccomp".
  * Borrowed.
  */
 const char *sandbox_description(const struct sandbox *sandbox);

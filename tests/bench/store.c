@@ -1,10 +1,10 @@
 /*
  * store.c - the limit of the disk: store FROM TO
  *
- * Writes each file of the directory FROM into the Maildir TO as mailhaul does,
- * without a network, a journal or a look at the contents: batches of 128 into
- * tmp/, their writeback started at once; then all of them synced together, and
- * tmp/, the renames, and one fsync of new/.
+ * Writes each file of the directory FROM into the Maildir TO durably, without a
+ * network, a journal or a look at the contents: batches of 128 into tmp/, with the
+ * hint to write them back at once; all of
+ * them synced together, then tmp/; the renames, and one fsync of new/.
  */
 #include <dirent.h>
 #include <errno.h>
