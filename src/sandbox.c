@@ -157,20 +157,19 @@ static int landlock_allow(int ruleset_fd, uint64_t handled, int dir_fd)
 			    RULE_PATH_BENEATH, &rule, 0);
 }
 
-static int enter_landlock(const struct sandbox *sandbox,
-			  enum sandbox_stage stage,
-			  const struct sandbox_directories *directories)
+static int enter_landlock(const struct sandbox_scope *scope,
+			  enum sandbox_stage stage)
 {
-	int abi = sandbox->landlock_abi;
+	int abi = scope->sandbox->landlock_abi;
 	struct ruleset ruleset = ruleset_for(stage, abi);
 	_cleanup_fd_ int fd = (int)syscall(SYS_landlock_create_ruleset,
 					   &ruleset, ruleset_size(abi), 0);
 
 	if (fd < 0)
 		return -1;
-	for (size_t i = 0; i < directories->n_fds; i++)
-		if (landlock_allow(fd, ruleset.handled_fs,
-				   directories->fds[i]) < 0)
+	for (size_t i = 0; i < SANDBOX_DIRECTORIES; i++)
+		if (landlock_allow(fd, ruleset.handled_fs, scope->dir_fds[i]) <
+		    0)
 			return -1;
 	return (int)syscall(SYS_landlock_restrict_self, fd, 0);
 }
@@ -555,15 +554,17 @@ static int forbid_processes(void)
 	return setrlimit(RLIMIT_NPROC, &none);
 }
 
-int sandbox_enter(const struct sandbox *sandbox, enum sandbox_stage stage,
-		  const struct sandbox_directories *directories,
+int sandbox_enter(const struct sandbox_scope *scope, enum sandbox_stage stage,
 		  struct error *err)
 {
+	const struct sandbox *sandbox = scope->sandbox;
+
+	if (!sandbox)
+		return 0;
 	if (stage == SANDBOX_SESSION && forbid_processes() < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot forbid processes");
-	if (sandbox->landlock_abi > 0 &&
-	    enter_landlock(sandbox, stage, directories) < 0)
+	if (sandbox->landlock_abi > 0 && enter_landlock(scope, stage) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot enter the sandbox: Landlock");
 	if (sandbox->has_seccomp && enter_seccomp(sandbox, stage) < 0)

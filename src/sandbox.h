@@ -23,7 +23,7 @@
 #include "base.h"
 #include "error.h"
 
-#define SANDBOX_DIRECTORIES_MAX 3
+#define SANDBOX_DIRECTORIES 3
 
 enum sandbox_stage {
 	SANDBOX_CONNECT = 0,
@@ -47,16 +47,16 @@ void sandbox_free(struct sandbox **sandbox);
 const char *sandbox_description(const struct sandbox *sandbox);
 bool sandbox_is_complete(const struct sandbox *sandbox);
 
-/* Directories, by descriptor, below which files may be read, made and removed. */
-struct sandbox_directories {
-	int fds[SANDBOX_DIRECTORIES_MAX];
-	size_t n_fds;
+/* Of one worker. All borrowed. */
+struct sandbox_scope {
+	const struct sandbox *sandbox; /* NULL: none */
+	/* Directories below which files may be read, made and removed. */
+	int dir_fds[SANDBOX_DIRECTORIES];
 };
 
 /*
  * Enters the stage, as far as this kernel can. Needs no_new_privs. ERROR_LOCAL
  * when a part that is there failed: then the process must do nothing but end.
  */
-int sandbox_enter(const struct sandbox *sandbox, enum sandbox_stage stage,
-		  const struct sandbox_directories *directories,
+int sandbox_enter(const struct sandbox_scope *scope, enum sandbox_stage stage,
 		  struct error *err) _must_check_;

@@ -83,20 +83,6 @@ static int recover(struct session *s, struct error *err)
 	return 0;
 }
 
-/* What the server sends is read behind this. */
-static int enter_sandbox(const struct session *s, struct error *err)
-{
-	const struct sandbox_directories ours = {
-		.fds = { s->job->maildir->tmp_fd, s->job->maildir->new_fd,
-			 journal_directory(s->job->journal) },
-		.n_fds = 3,
-	};
-
-	if (!s->job->sandbox)
-		return 0;
-	return sandbox_enter(s->job->sandbox, SANDBOX_SESSION, &ours, err);
-}
-
 static int connect_to_server(struct session *s, struct error *err)
 {
 	const struct account *account = s->job->account;
@@ -121,7 +107,7 @@ static int connect_to_server(struct session *s, struct error *err)
 	s->report->step = STEP_CONNECT;
 	if (dial_connect(&target, &fd, err) < 0 ||
 	    stream_new(fd, &options, &stream, err) < 0 ||
-	    enter_sandbox(s, err) < 0)
+	    sandbox_enter(&s->job->scope, SANDBOX_SESSION, err) < 0)
 		return -1;
 
 	if (account->tls == TLS_IMPLICIT) {

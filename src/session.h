@@ -23,7 +23,7 @@ struct session_job {
 	struct journal *journal;
 	struct uplink *uplink;
 	struct notes *notes;
-	const struct sandbox *sandbox; /* NULL: none */
+	struct sandbox_scope scope; /* the first stage is entered */
 	int stop_fd;	   /* readable once the worker is told to stop */
 	enum purpose purpose;
 	bool is_asked_for; /* by a person */

@@ -375,22 +375,6 @@ static int get_sandbox(const struct worker_self *self,
 	return 0;
 }
 
-/* All that needs other files is open. What follows may resolve and connect. */
-static int enter_sandbox(const struct sandbox *sandbox,
-			 const struct maildir *maildir,
-			 const struct journal *journal, struct error *err)
-{
-	const struct sandbox_directories ours = {
-		.fds = { maildir->tmp_fd, maildir->new_fd,
-			 journal_directory(journal) },
-		.n_fds = 3,
-	};
-
-	if (!sandbox)
-		return 0;
-	return sandbox_enter(sandbox, SANDBOX_CONNECT, &ours, err);
-}
-
 static int make_visit(struct worker_self *self, struct error *err)
 {
 	_cleanup_secret_ struct secret secret = { 0 };
@@ -405,8 +389,7 @@ static int make_visit(struct worker_self *self, struct error *err)
 	if (get_sandbox(self, &sandbox, err) < 0 ||
 	    get_secret(self, &secret, err) < 0 ||
 	    get_trust(self, &own, &trust, err) < 0 ||
-	    open_store(self, &journal, &maildir, err) < 0 ||
-	    enter_sandbox(sandbox, &maildir, journal, err) < 0)
+	    open_store(self, &journal, &maildir, err) < 0)
 		return -1;
 
 	const struct session_job job = {
@@ -417,12 +400,17 @@ static int make_visit(struct worker_self *self, struct error *err)
 		.journal = journal,
 		.uplink = &self->uplink,
 		.notes = &self->notes,
-		.sandbox = sandbox,
+		.scope.sandbox = sandbox,
+		.scope.dir_fds = { maildir.tmp_fd, maildir.new_fd,
+				   journal_directory(journal) },
 		.stop_fd = self->stop_fd,
 		.purpose = self->job->purpose,
 		.is_asked_for = self->job->is_asked_for,
 		.is_again = self->job->is_again,
 	};
+	/* All that needs other files is open. */
+	if (sandbox_enter(&job.scope, SANDBOX_CONNECT, err) < 0)
+		return -1;
 	return session_run(&job, &self->report, err);
 }
 

@@ -272,26 +272,13 @@ static const struct {
 	{ "execute a program", execute },
 };
 
-static int enter(const struct session_job *job, struct error *err)
-{
-	const struct sandbox_directories ours = {
-		.fds = { job->maildir->tmp_fd, job->maildir->new_fd,
-			 journal_directory(job->journal) },
-		.n_fds = 3,
-	};
-
-	if (!job->sandbox)
-		return 0;
-	return sandbox_enter(job->sandbox, SANDBOX_SESSION, &ours, err);
-}
-
 int session_run(const struct session_job *job, struct report *report,
 		struct error *err)
 {
 	char line[ERROR_TEXT_MAX];
 
 	report->step = STEP_LIST;
-	if (enter(job, err) < 0)
+	if (sandbox_enter(&job->scope, SANDBOX_SESSION, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
 		if (attempts[i].run(job) >= 0)
