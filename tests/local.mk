@@ -245,7 +245,7 @@ bench: mailhaul$(EXEEXT) pop3-player$(EXEEXT) $(bench_programs)
 	$(srcdir)/tests/bench/run --build '$(abs_builddir)' $(BENCH)
 .PHONY: bench
 
-dist_noinst_SCRIPTS += $(fuzz_tests) $(system_tests) tests/system/demo \
+dist_noinst_SCRIPTS += tests/bounded $(fuzz_tests) $(system_tests) tests/system/demo \
 	tests/system/install-servers tests/bench/run
 dist_noinst_DATA += \
 	tests/bench/README.md \

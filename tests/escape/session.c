@@ -166,16 +166,17 @@ static int fork_by_clone(const struct session_job *job)
 	return end_child((pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
 }
 
+/* PTRACE_ATTACH would leave it stopped when this process has ended. */
 static int trace_parent(const struct session_job *job)
 {
 	(void)job;
-	return (int)ptrace(PTRACE_ATTACH, getppid(), NULL, NULL);
+	return (int)ptrace(PTRACE_SEIZE, getppid(), NULL, NULL);
 }
 
 static int signal_parent(const struct session_job *job)
 {
 	(void)job;
-	return kill(getppid(), SIGUSR2);
+	return kill(getppid(), 0);
 }
 
 static int become_root(const struct session_job *job)
