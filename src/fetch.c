@@ -24,7 +24,7 @@
 #include <sys/random.h>
 
 #define WINDOW_USEC        (2 * USEC_PER_SEC)
-#define WINDOW_TEXT        2048 /* bytes of commands */
+#define WINDOW_TEXT        4096 /* bytes of commands */
 #define COMMAND_TEXT_MIN   8    /* "DELE 1", CR, LF */
 #define COMMAND_TEXT_MAX   15   /* of POP3_NUMBER_MAX */
 #define WINDOW_COMMANDS    (WINDOW_TEXT / COMMAND_TEXT_MIN)

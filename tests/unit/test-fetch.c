@@ -81,7 +81,7 @@ ssize_t getrandom(void *data, size_t len, unsigned flags)
 	return (ssize_t)len;
 }
 
-#define N_MAX 300
+#define N_MAX 600
 
 /* All that a fetch needs, with what it told. */
 struct scene {
@@ -462,12 +462,12 @@ static void make_rows(struct peer_row *rows, char (*texts)[32], size_t n)
 }
 
 /*
- * 2 KiB of commands may be on their way, all but the room for a longest one:
- * 9 of 8 bytes, 90 of 9, 116 of 10. The first answer comes behind them.
+ * 4 KiB of commands may be on their way, all but the room for a longest one:
+ * 9 of 8 bytes, 90 of 9, 320 of 10. The first answer comes behind them.
  */
 START_TEST(a_window_holds_as_many_commands_as_no_side_can_block_on)
 {
-	enum { N = N_MAX, WINDOW = 9 + 90 + 116 };
+	enum { N = N_MAX, WINDOW = 9 + 90 + 320 };
 	static char answers[WINDOW * sizeof(MESSAGE(0))];
 	static char texts[N][32];
 	static struct peer_row rows[N + 2] = { GREETING, PIPELINING };
