@@ -120,7 +120,7 @@ is_alive()
 {
 	local stat
 
-	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	stat=$(cat "/proc/${1:-none}/stat" 2>/dev/null) || return 1
 	[[ ${stat##*) } != [ZX]* ]]
 }
 
@@ -580,10 +580,17 @@ finish()
 	STATUS=$?
 }
 
-# The workers of the mailhaul that start left running.
+# The workers of the mailhaul that start left running, which alone of its
+# children have no new privileges.
 workers()
 {
-	cat "/proc/$HAUL_PID/task/$HAUL_PID/children" 2>/dev/null
+	local pid
+
+	for pid in $(cat "/proc/$HAUL_PID/task/$HAUL_PID/children" 2>/dev/null); do
+		grep -q '^NoNewPrivs:.*1' "/proc/$pid/status" 2>/dev/null &&
+			echo "$pid"
+	done
+	return 0
 }
 
 # freeze PID - stopped until thaw, or until this test ends.
