@@ -49,19 +49,29 @@ static int fingerprint_of(const struct login *login, const char *more,
 			  int64_t *ret, struct error *err)
 {
 	const struct account *account = login->account;
-	char *text = NULL;
-	int len, r;
+	const struct secret *secret = login->secret;
+	_cleanup_string_ char *settings = NULL;
+	_cleanup_string_ char *text = NULL;
+	size_t len;
+	int r;
 
-	len = asprintf(&text, "%s %s %u %d %d %d %s %s %s",
-		       journal_tag(login->journal), account->host,
-		       account->port, account->tls, account->auth,
-		       account->allow_cleartext, account->username, more,
-		       login->secret->text);
-	if (len < 0)
+	if (asprintf(&settings, "%s %s %u %d %d %d %s %s ",
+		     journal_tag(login->journal), account->host, account->port,
+		     account->tls, account->auth, account->allow_cleartext,
+		     account->username, more) < 0) {
+		settings = NULL;
 		return error_set_memory(err);
-	r = fingerprint(text, (size_t)len, ret, err);
-	explicit_bzero(text, (size_t)len);
-	free(text);
+	}
+	len = strlen(settings);
+	text = malloc(len + secret->len);
+	if (text == NULL)
+		return error_set_memory(err);
+
+	/* Not by asprintf: it leaves behind what it outgrew. */
+	memcpy(text, settings, len);
+	memcpy(text + len, secret->text, secret->len);
+	r = fingerprint(text, len + secret->len, ret, err);
+	explicit_bzero(text, len + secret->len);
 	return r;
 }
 
@@ -377,12 +387,24 @@ static int try_ways(const struct login *login, struct pop3 *pop3,
 	return 1;
 }
 
+/* Whatever may have wiped it: an empty password is none to be tried. */
+static int check_secret(const struct login *login, struct error *err)
+{
+	if (login->secret->len > 0 && login->secret->text[0] != '\0')
+		return 0;
+	return error_set(err, ERROR_LOCAL,
+			 "the secret was wiped before the login");
+}
+
 int login_run(const struct login *login, struct pop3 *pop3,
 	      uint32_t *ret_retry_sec, struct error *err)
 {
 	struct error local = { 0 };
-	int r = try_ways(login, pop3, err);
+	int r;
 
+	if (check_secret(login, err) < 0)
+		return -1;
+	r = try_ways(login, pop3, err);
 	if (r == 0)
 		return forget_refusal(login, err);
 

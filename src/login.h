@@ -36,7 +36,8 @@ int login_check_refusal(const struct login *login, uint32_t *ret_retry_sec,
  *
  * Logs in, and remembers a refusal by the server or forgets the last one.
  * A refusal sets *ret_retry_sec, and so does ERROR_BUSY when the server named
- * a delay. ERROR_AUTH too when no way is allowed; nothing was sent then.
+ * a delay. ERROR_AUTH too when no way is allowed; nothing was sent then, nor
+ * with a secret that was wiped, which is ERROR_LOCAL.
  */
 int login_run(const struct login *login, struct pop3 *pop3,
 	      uint32_t *ret_retry_sec, struct error *err) _must_check_;

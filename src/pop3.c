@@ -512,6 +512,12 @@ int pop3_login_user(struct pop3 *pop3, struct bytes username,
 	return expect_reply(pop3, ERROR_AUTH, err);
 }
 
+void pop3_forget_secret(struct pop3 *pop3)
+{
+	pop3->secret = (struct bytes){ 0 };
+	secret_wipe_string(&pop3->response);
+}
+
 static int queue_number(struct pop3 *pop3, const char *command, uint32_t number,
 			struct error *err)
 {

@@ -55,8 +55,8 @@ int pop3_start_tls(struct pop3 *pop3, const struct tls_trust *trust,
 
 /*
  * One credential attempt each. 1: refused, err is ERROR_AUTH with the reply.
- * The secret is borrowed until pop3_free: what a server repeats of it is
- * masked in every error.
+ * The secret is borrowed until pop3_forget_secret: what a server repeats of it
+ * until then is masked in every error.
  */
 int pop3_login_apop(struct pop3 *pop3, struct bytes username,
 		    struct bytes secret, struct error *err) _must_check_;
@@ -64,6 +64,7 @@ int pop3_login_plain(struct pop3 *pop3, struct bytes username,
 		     struct bytes secret, struct error *err) _must_check_;
 int pop3_login_user(struct pop3 *pop3, struct bytes username,
 		    struct bytes secret, struct error *err) _must_check_;
+void pop3_forget_secret(struct pop3 *pop3); /* and wipes what was made of it */
 
 /* The pipeline: queued, sent with the flush, answered in order. */
 int pop3_queue_retr(struct pop3 *pop3, uint32_t number, struct error *err)

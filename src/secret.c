@@ -44,10 +44,16 @@ void secret_wipe_string(char **string)
 	string_free(string);
 }
 
-void secret_done(struct secret *secret)
+void secret_wipe(struct secret *secret)
 {
 	if (secret->text != NULL)
 		explicit_bzero(secret->text, secret->len);
+	secret->len = 0;
+}
+
+void secret_done(struct secret *secret)
+{
+	secret_wipe(secret);
 	free(secret->text);
 	*secret = (struct secret){ 0 };
 }

@@ -18,6 +18,7 @@ struct secret {
 	size_t len;
 };
 
+void secret_wipe(struct secret *secret); /* what is left is empty */
 void secret_done(struct secret *secret);
 #define _cleanup_secret_ _cleanup_(secret_done)
 

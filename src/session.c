@@ -187,9 +187,14 @@ static struct login login_of(const struct session *s)
 static int log_in(struct session *s, struct error *err)
 {
 	struct login login = login_of(s);
+	int r;
 
 	s->report->step = STEP_LOGIN;
-	return login_run(&login, s->pop3, &s->report->retry_sec, err);
+	r = login_run(&login, s->pop3, &s->report->retry_sec, err);
+	/* All that the server says from here on is parsed without it. */
+	pop3_forget_secret(s->pop3);
+	secret_wipe(s->job->secret);
+	return r;
 }
 
 /* An end to the account's visits is not to rest on what was remembered. */

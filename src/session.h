@@ -17,7 +17,7 @@
 
 struct session_job {
 	const struct account *account; /* all borrowed */
-	const struct secret *secret;
+	struct secret *secret;         /* wiped when the login is over */
 	const struct tls_trust *trust; /* NULL without TLS */
 	struct maildir *maildir;
 	struct journal *journal;

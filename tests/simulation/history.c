@@ -125,7 +125,7 @@ static int make_visit(const struct account *account, bool is_again,
 		.dir_fd = -1, .tmp_fd = -1, .new_fd = -1, .cur_fd = -1
 	};
 	char password[] = "tanstaaf";
-	const struct secret secret = { .text = password, .len = 8 };
+	struct secret secret = { .text = password, .len = 8 };
 	struct uplink uplink = { .fd = -1,
 				 .last_progress_usec = UINT64_MAX / 2 };
 	struct notes notes = { 0 };

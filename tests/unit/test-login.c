@@ -371,6 +371,35 @@ START_TEST(a_refusal_of_another_secret_begins_anew)
 }
 END_TEST
 
+/* By a mistake of ours, or by the kernel in a child. */
+START_TEST(a_secret_that_was_wiped_is_never_sent)
+{
+	static const size_t lengths[] = { 0, 8 };
+	static const char *const capas[] = { CAPA_PLAIN, CAPA_USER };
+	struct scene scene;
+
+	scene_make(&scene);
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(capas); j++) {
+			const struct peer_row rows[] = {
+				{ .send = WITH_APOP },
+				PEER_ROW("CAPA", capas[j]),
+			};
+			struct outcome outcome;
+
+			memset(scene.text, 0, sizeof(scene.text));
+			scene.secret.len = lengths[i];
+			outcome = log_in(&scene, rows, 2, false);
+			ck_assert_int_eq(outcome.result, -1);
+			ck_assert_int_eq(outcome.kind, ERROR_LOCAL);
+			ck_assert_str_eq(outcome.transcript, "");
+		}
+	}
+	ck_assert_int_eq(fact(&scene, JOURNAL_REFUSED_TIMES), 0);
+	store_close(&scene.store);
+}
+END_TEST
+
 START_TEST(a_success_forgets_the_refusals)
 {
 	struct scene scene;
@@ -684,6 +713,7 @@ static void add_memory(TCase *tcase)
 		(int)ARRAY_SIZE(assumed_cases));
 	tcase_add_test(tcase, refusals_in_a_row_double_the_pause);
 	tcase_add_test(tcase, a_refusal_of_another_secret_begins_anew);
+	tcase_add_test(tcase, a_secret_that_was_wiped_is_never_sent);
 	tcase_add_test(tcase, a_success_forgets_the_refusals);
 	tcase_add_test(tcase, busy_tells_the_delay_that_the_server_named);
 	tcase_add_loop_test(tcase, a_refusal_binds_the_same_login_for_its_time,

@@ -119,8 +119,7 @@ static void scene_done(struct scene *scene)
 static void visit(struct scene *scene)
 {
 	char password[] = "tanstaaf";
-	const struct secret secret = { .text = password,
-				       .len = strlen(password) };
+	struct secret secret = { .text = password, .len = strlen(password) };
 	struct uplink uplink = { .fd = -1 };
 	const struct session_job job = {
 		.account = &scene->account,
