@@ -171,6 +171,7 @@ system_tests = \
 	tests/system/memory \
 	tests/system/same-state \
 	tests/system/descriptors \
+	tests/system/secrets \
 	tests/system/users \
 	tests/system/crash-sweep \
 	tests/system/cut-sweep \
@@ -187,6 +188,7 @@ system_helpers = \
 	tests/system/corpus \
 	tests/system/faults.so \
 	tests/system/journal-rows \
+	tests/system/memory-find \
 	tests/system/notify-listen
 
 # To be preloaded.
