@@ -292,6 +292,8 @@ dist_noinst_DATA += \
 	tests/scripts/bytes-split.pop3 \
 	tests/scripts/bytes.pop3 \
 	tests/scripts/capa-cut.pop3 \
+	tests/scripts/capa-endless-line.pop3 \
+	tests/scripts/capa-endless.pop3 \
 	tests/scripts/capa-hang-remembered.pop3 \
 	tests/scripts/capa-hang.pop3 \
 	tests/scripts/capa-odd.pop3 \
@@ -299,6 +301,7 @@ dist_noinst_DATA += \
 	tests/scripts/cut-between-messages.pop3 \
 	tests/scripts/cut-in-message.pop3 \
 	tests/scripts/dele-cut.pop3 \
+	tests/scripts/dele-endless-line.pop3 \
 	tests/scripts/dele-refused-of-many.pop3 \
 	tests/scripts/dele-refused.pop3 \
 	tests/scripts/dots.pop3 \
@@ -318,6 +321,18 @@ dist_noinst_DATA += \
 	tests/scripts/hang-at-retr.pop3 \
 	tests/scripts/hang-in-message.pop3 \
 	tests/scripts/headerless-message.pop3 \
+	tests/scripts/hostile-text-apop.pop3 \
+	tests/scripts/hostile-text-auth.pop3 \
+	tests/scripts/hostile-text-dele.pop3 \
+	tests/scripts/hostile-text-greeting.pop3 \
+	tests/scripts/hostile-text-list.pop3 \
+	tests/scripts/hostile-text-no-status.pop3 \
+	tests/scripts/hostile-text-quit.pop3 \
+	tests/scripts/hostile-text-retr.pop3 \
+	tests/scripts/hostile-text-stls.pop3 \
+	tests/scripts/hostile-text-uid.pop3 \
+	tests/scripts/hostile-text-uidl.pop3 \
+	tests/scripts/hostile-text-user.pop3 \
 	tests/scripts/hostile-text.pop3 \
 	tests/scripts/huge-line.pop3 \
 	tests/scripts/in-use-in-words.pop3 \
@@ -348,12 +363,15 @@ dist_noinst_DATA += \
 	tests/scripts/lf-status-alone.pop3 \
 	tests/scripts/list-bad-scan-lines.pop3 \
 	tests/scripts/list-empty.pop3 \
+	tests/scripts/list-endless-line.pop3 \
+	tests/scripts/list-endless-slow.pop3 \
 	tests/scripts/list-endless.pop3 \
 	tests/scripts/list-gaps.pop3 \
 	tests/scripts/list-hang.pop3 \
 	tests/scripts/list-refused.pop3 \
 	tests/scripts/listed-size-changed.pop3 \
 	tests/scripts/listing-empty-once.pop3 \
+	tests/scripts/lists-disagree.pop3 \
 	tests/scripts/login-cut.pop3 \
 	tests/scripts/login-delay.pop3 \
 	tests/scripts/login-hang.pop3 \
@@ -363,6 +381,8 @@ dist_noinst_DATA += \
 	tests/scripts/lookalikes.pop3 \
 	tests/scripts/maildir-missing.pop3 \
 	tests/scripts/many-messages.pop3 \
+	tests/scripts/message-endless.pop3 \
+	tests/scripts/message-larger-than-listed.pop3 \
 	tests/scripts/messages-reordered.pop3 \
 	tests/scripts/new-mail-between-visits.pop3 \
 	tests/scripts/no-uidl-quit-lies.pop3 \
@@ -370,11 +390,13 @@ dist_noinst_DATA += \
 	tests/scripts/numbers-beyond.pop3 \
 	tests/scripts/one-command-at-a-time.pop3 \
 	tests/scripts/ordinary.pop3 \
+	tests/scripts/pass-endless-line.pop3 \
 	tests/scripts/password-refused.pop3 \
 	tests/scripts/plain-demanded.pop3 \
 	tests/scripts/plain-refused.pop3 \
 	tests/scripts/plus-err.pop3 \
 	tests/scripts/quit-cut.pop3 \
+	tests/scripts/quit-endless-line.pop3 \
 	tests/scripts/quit-halfway.pop3 \
 	tests/scripts/quit-lies.pop3 \
 	tests/scripts/quit-refused.pop3 \
@@ -383,6 +405,7 @@ dist_noinst_DATA += \
 	tests/scripts/quit-with-deles.pop3 \
 	tests/scripts/replica-older-view.pop3 \
 	tests/scripts/reset-in-message.pop3 \
+	tests/scripts/retr-endless-line.pop3 \
 	tests/scripts/retr-garbage.pop3 \
 	tests/scripts/retr-refused-always.pop3 \
 	tests/scripts/retr-refused-too-often.pop3 \
@@ -396,16 +419,26 @@ dist_noinst_DATA += \
 	tests/scripts/slow-login.pop3 \
 	tests/scripts/split-everywhere-lf.pop3 \
 	tests/scripts/split-everywhere.pop3 \
+	tests/scripts/starttls-authenticated-already.pop3 \
 	tests/scripts/starttls-capa-forgotten.pop3 \
+	tests/scripts/starttls-closed.pop3 \
 	tests/scripts/starttls-expired.pop3 \
 	tests/scripts/starttls-hang.pop3 \
+	tests/scripts/starttls-injected-at-lf.pop3 \
 	tests/scripts/starttls-injected-bytes.pop3 \
+	tests/scripts/starttls-injected-bytewise.pop3 \
+	tests/scripts/starttls-injected-in-status.pop3 \
+	tests/scripts/starttls-injected-later.pop3 \
 	tests/scripts/starttls-injected-reply.pop3 \
 	tests/scripts/starttls-missing.pop3 \
+	tests/scripts/starttls-other-mechanisms.pop3 \
 	tests/scripts/starttls-plaintext.pop3 \
+	tests/scripts/starttls-refused-injected.pop3 \
+	tests/scripts/starttls-refused-without-capa.pop3 \
 	tests/scripts/starttls-refused.pop3 \
 	tests/scripts/starttls-selfsigned.pop3 \
 	tests/scripts/starttls-timestamp-forgotten.pop3 \
+	tests/scripts/starttls-two-greetings.pop3 \
 	tests/scripts/starttls-without-capa.pop3 \
 	tests/scripts/starttls-wrong-name.pop3 \
 	tests/scripts/starttls.pop3 \
@@ -421,6 +454,7 @@ dist_noinst_DATA += \
 	tests/scripts/terminator-without-lf.pop3 \
 	tests/scripts/tls-cut-without-goodbye.pop3 \
 	tests/scripts/tls-expired.pop3 \
+	tests/scripts/tls-hang-in-record.pop3 \
 	tests/scripts/tls-implicit.pop3 \
 	tests/scripts/tls-quit-without-goodbye.pop3 \
 	tests/scripts/tls-selfsigned.pop3 \
@@ -442,12 +476,15 @@ dist_noinst_DATA += \
 	tests/scripts/uid-with-nul.pop3 \
 	tests/scripts/uidl-bad-lines.pop3 \
 	tests/scripts/uidl-comes-late.pop3 \
+	tests/scripts/uidl-endless-deadline.pop3 \
+	tests/scripts/uidl-endless-line.pop3 \
 	tests/scripts/uidl-longer-than-list.pop3 \
 	tests/scripts/uidl-not-in-capa.pop3 \
 	tests/scripts/uidl-number-twice.pop3 \
 	tests/scripts/uidl-refused-once-kept.pop3 \
 	tests/scripts/uidl-refused.pop3 \
 	tests/scripts/uidl-shorter-than-list.pop3 \
+	tests/scripts/uidl-wrong-numbers.pop3 \
 	tests/scripts/uids-shift.pop3 \
 	tests/scripts/unstuffed-dot-after-good-mail.pop3 \
 	tests/scripts/unstuffed-dot-alone.pop3 \

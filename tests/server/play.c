@@ -110,9 +110,10 @@ static void say(struct play *play, const struct text *text)
 	wire_queue(play->wire, text->data, text->len);
 }
 
+/* What has no end ends with the client. */
 static void repeat(struct play *play, const struct step *step)
 {
-	for (uint64_t i = 0; i < step->number; i++)
+	for (uint64_t i = 0; i < step->number && !play->wire->is_mute; i++)
 		wire_queue(play->wire, step->text.data, step->text.len);
 }
 
