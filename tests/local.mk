@@ -178,6 +178,7 @@ system_tests = \
 	tests/system/lying-quit \
 	tests/system/error-sweep \
 	tests/system/escape \
+	tests/system/hostile \
 	tests/system/power-cut \
 	tests/system/broken-lines \
 	tests/system/simulation \
@@ -187,6 +188,7 @@ system_tests = \
 system_helpers = \
 	tests/system/corpus \
 	tests/system/faults.so \
+	tests/system/hostile-server \
 	tests/system/journal-rows \
 	tests/system/memory-find \
 	tests/system/notify-listen
