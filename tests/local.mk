@@ -179,6 +179,7 @@ system_tests = \
 	tests/system/error-sweep \
 	tests/system/escape \
 	tests/system/hostile \
+	tests/system/systemd \
 	tests/system/power-cut \
 	tests/system/broken-lines \
 	tests/system/simulation \
@@ -276,6 +277,7 @@ dist_noinst_DATA += \
 	tests/sample/1-welcome.eml \
 	tests/sample/2-umlauts.eml \
 	tests/sample/3-report.eml \
+	tests/system/boot \
 	tests/system/checker \
 	tests/system/layers.txt \
 	tests/system/lib.sh \
