@@ -32,6 +32,9 @@
 #define COMPILE_SEC     10
 #define ABI_REFER       2 /* the first that lets a file move between directories */
 
+/* What a session may take beside what it has: a listing and a batch need 32 MB. */
+#define SESSION_MEMORY ((rlim_t)256 * 1024 * 1024)
+
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_SANITIZER true
 #elif defined(__has_feature)
@@ -546,12 +549,43 @@ const char *sandbox_description(const struct sandbox *sandbox)
 	return sandbox->description;
 }
 
-/* Behind the filter it could not be set any more. */
-static int forbid_processes(void)
+/* Private memory that can be written, the supervisor's with it. -1 without /proc. */
+static int data_size(rlim_t *ret)
+{
+	_cleanup_fd_ int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	char text[128] = "";
+	unsigned long n_pages;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0 ||
+	    sscanf(text, "%*u %*u %*u %*u %*u %lu", &n_pages) != 1)
+		return -1;
+	*ret = (rlim_t)n_pages * (rlim_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+/* A sanitizer's memory has no bound. */
+static int limit_memory(void)
+{
+	struct rlimit limit;
+	rlim_t size;
+
+	if (HAVE_SANITIZER || data_size(&size) < 0)
+		return 0;
+	if (getrlimit(RLIMIT_DATA, &limit) < 0)
+		return -1;
+	limit.rlim_max = MIN(limit.rlim_max, size + SESSION_MEMORY);
+	limit.rlim_cur = MIN(limit.rlim_cur, limit.rlim_max);
+	return setrlimit(RLIMIT_DATA, &limit);
+}
+
+/* Behind the filter they could not be set any more. */
+static int set_limits(void)
 {
 	const struct rlimit none = { 0, 0 };
 
-	return setrlimit(RLIMIT_NPROC, &none);
+	if (setrlimit(RLIMIT_NPROC, &none) < 0)
+		return -1;
+	return limit_memory();
 }
 
 int sandbox_enter(const struct sandbox_scope *scope, enum sandbox_stage stage,
@@ -561,9 +595,9 @@ int sandbox_enter(const struct sandbox_scope *scope, enum sandbox_stage stage,
 
 	if (!sandbox)
 		return 0;
-	if (stage == SANDBOX_SESSION && forbid_processes() < 0)
+	if (stage == SANDBOX_SESSION && set_limits() < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
-				       "cannot forbid processes");
+				       "cannot enter the sandbox: limits");
 	if (sandbox->landlock_abi > 0 && enter_landlock(scope, stage) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot enter the sandbox: Landlock");

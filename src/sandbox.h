@@ -13,7 +13,7 @@
  *   sockets           resolve and connect        those that are open
  *   processes         threads; no exec           none
  *   anything else     no ptrace, io_uring, bpf,  the same; nothing executable is
- *                     mount, ...                 mapped
+ *                     mount, ...                 mapped, and 256 MB at most
  *
  * Landlock holds the files, a seccomp filter the calls. A call that the filter
  * does not know gets ENOSYS, so that a newer libc falls back to an older call.

@@ -208,6 +208,16 @@ static int map_code(const struct session_job *job)
 	return at == MAP_FAILED ? -1 : munmap(at, 4096);
 }
 
+static int take_memory(const struct session_job *job)
+{
+	const size_t size = (size_t)512 * 1024 * 1024;
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	(void)job;
+	return at == MAP_FAILED ? -1 : munmap(at, size);
+}
+
 static int make_dumpable(const struct session_job *job)
 {
 	(void)job;
@@ -269,6 +279,7 @@ static const struct {
 	{ "become another user", become_another },
 	{ "set up io_uring", set_up_ring },
 	{ "map executable memory", map_code },
+	{ "take 512 MB of memory", take_memory },
 	{ "make itself dumpable", make_dumpable },
 	{ "execute a program", execute },
 };
