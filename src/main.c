@@ -10,6 +10,7 @@
 #include "config.h"
 #include "error.h"
 #include "log.h"
+#include "privileges.h"
 #include "supervisor.h"
 #include "text.h"
 
@@ -279,7 +280,8 @@ static int run(const struct arguments *arguments)
 	struct config *config = NULL;
 	struct error err;
 
-	if (config_paths_find(&paths, arguments->config, &err) < 0) {
+	if (privileges_keep_needed(&err) < 0 ||
+	    config_paths_find(&paths, arguments->config, &err) < 0) {
 		log_line(LOG_ERR, "mailhaul: %s", err.text);
 		return error_exit_status(err.kind);
 	}

@@ -24,6 +24,7 @@
 #include "journal.h"
 #include "maildir.h"
 #include "notes.h"
+#include "privileges.h"
 #include "report.h"
 #include "sandbox.h"
 #include "secret.h"
@@ -278,7 +279,8 @@ static int put_in_order(struct worker_self *self, pid_t parent,
 	(void)umask(077);
 	if (set_limits(account) < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno, "limits");
-	if (become_user(account) < 0)
+	/* The change of user clears capabilities, unless that is root again. */
+	if (become_user(account) < 0 || privileges_drop() < 0)
 		return error_set_errno(err, ERROR_LOCAL, errno,
 				       "cannot become user %s", account->user);
 	if (follow_parent(parent) < 0)

@@ -622,6 +622,7 @@ as_root_service()
 {
 	CONFIG_OWNER=0:0
 	chown -R 0:0 "$CONFIG_DIR"
+	chmod 0711 "$T/home" # root may not look into what is closed to it
 	HAUL=("${ENVIRONMENT[@]}")
 	account probe "user = \"$TEST_USER\""
 	run --check-config --config "$CONFIG_DIR/mailhaul.conf"
