@@ -15,7 +15,7 @@
  *
  * QUIT leaves with the last DELEs, which nothing can follow: all messages are
  * in the Maildir then, and what the server answers to a DELE changes nothing
- * in what QUIT may do.
+ * in what QUIT may do. Replies to earlier DELEs may still be due by then.
  */
 #include "fetch.h"
 
@@ -71,7 +71,8 @@ struct fetch {
 	size_t next_retrieve; /* in plan->retrieve */
 	size_t next_delete;   /* in plan->items: those vouched for */
 
-	bool is_last_window; /* DELEs alone are left: QUIT may go with them */
+	bool is_recorded;    /* every batch: DELEs alone are left */
+	bool is_last_window; /* and QUIT may go with them */
 	bool has_sent_quit;
 
 	bool is_doubtful; /* a size differed from LIST's */
@@ -586,20 +587,31 @@ static void look_at_the_clock(struct fetch *f)
 	stream_set_deadline(stream, f->job->account->stop_timeout_usec);
 }
 
-static int finish(struct fetch *f)
+static void finish(struct fetch *f)
 {
 	struct error err = { 0 };
 
 	if (delivery_finish(f->job->delivery, &err) < 0)
 		fail(f, STEP_DELIVER, &err);
-	return f->failure.kind == ERROR_NONE ? 0 : -1;
 }
 
-/* Sends and receives until nothing is on its way and nothing may be sent. */
+/* Then the disk need not wait for the replies to DELEs that are still due. */
+static bool has_retrieved_all(const struct fetch *f)
+{
+	return !f->is_recorded && !f->is_doubtful && !f->is_leaving &&
+	       f->receiving_rank == f->job->plan->n_retrieve;
+}
+
+/*
+ * Sends and receives until nothing is on its way and nothing may be sent, or
+ * until all messages are there and the last batch can be closed.
+ */
 static int run_window(struct fetch *f, struct error *err)
 {
 	for (;;) {
 		look_at_the_clock(f);
+		if (has_retrieved_all(f))
+			return 0;
 		if (!f->is_leaving && fill_window(f, err) < 0)
 			return -1;
 		if (f->is_last_window)
@@ -631,19 +643,34 @@ static void salvage(struct fetch *f, const struct error *err)
 	f->is_doubtful = false;
 }
 
+/* More lines than DELEs that wait for one. */
+static bool has_come_unasked(const struct fetch *f)
+{
+	struct bytes come = stream_peek(pop3_stream(f->job->pop3));
+	size_t n_lines = 0;
+
+	for (size_t i = 0; i < come.len; i++)
+		n_lines += i == 0 || come.data[i - 1] == '\n';
+	return n_lines > f->window_len;
+}
+
 static void fetch_everything(struct fetch *f)
 {
 	struct error err = { 0 };
+	int r = run_window(f, &err);
 
-	if (run_window(f, &err) < 0)
+	if (r < 0)
 		salvage(f, &err);
 	close_batch(f);
-
 	/* The commit that lets the last batch's DELEs leave. */
-	if (finish(f) < 0 || f->is_leaving)
+	finish(f);
+	if (r < 0)
 		return;
-	/* What nobody asked for has come: let the DELEs find that out first. */
-	f->is_last_window = stream_peek(pop3_stream(f->job->pop3)).len == 0;
+
+	f->is_recorded = true;
+	/* What nobody asked for: let the DELEs find that out before QUIT. */
+	f->is_last_window = !f->is_leaving && !has_come_unasked(f);
+	f->refill_at = f->window_len;
 	if (run_window(f, &err) < 0)
 		salvage(f, &err);
 }

@@ -304,14 +304,16 @@ END_TEST
 /* Of a batch of one, the commit of the next one lets the DELE leave. */
 START_TEST(the_dele_of_a_batch_leaves_behind_the_next_commit)
 {
-	struct scene *scene = scene_new(2);
+	struct scene *scene = scene_new(3);
 	const struct peer_row rows[] = {
 		GREETING,
 		NO_CAPA,
 		PEER_ROW("RETR 1", MESSAGE(1)),
 		PEER_ROW("RETR 2", MESSAGE(2)),
 		PEER_ROW("DELE 1", "+OK\r\n"),
+		PEER_ROW("RETR 3", MESSAGE(3)),
 		PEER_ROW("DELE 2", "+OK\r\n"),
+		PEER_ROW("DELE 3", "+OK\r\n"),
 	};
 
 	scene->account.batch_messages = 1;
@@ -319,8 +321,34 @@ START_TEST(the_dele_of_a_batch_leaves_behind_the_next_commit)
 	ck_assert_msg(scene->result == 0, "%s", scene->err.text);
 	ck_assert_str_eq(transcript(scene),
 			 "RETR 1\n(journal)\nRETR 2\n(new)\n(journal)\n"
-			 "DELE 1\n(new)\n(journal)\nDELE 2\n");
-	check_mail(scene, 0, 2);
+			 "DELE 1\nRETR 3\n(new)\n(journal)\n"
+			 "(new)\n(journal)\nDELE 2\nDELE 3\n");
+	check_mail(scene, 0, 3);
+	scene_free(scene);
+}
+END_TEST
+
+/* That would cost a round trip. */
+START_TEST(the_last_batch_waits_for_no_reply_to_a_dele)
+{
+	struct scene *scene = scene_new(3);
+	const struct peer_row rows[] = {
+		GREETING,
+		PIPELINING,
+		PEER_ROW("RETR 1", NULL),
+		PEER_ROW("RETR 2", NULL),
+		PEER_ROW("RETR 3", MESSAGE(1) MESSAGE(2)),
+		PEER_ROW("DELE 1", MESSAGE(3) "+OK"),
+		PEER_ROW("DELE 2", NULL),
+		PEER_ROW("DELE 3", NULL),
+		PEER_ROW("QUIT", "\r\n+OK\r\n+OK\r\n"),
+	};
+
+	scene->account.batch_messages = 1;
+	scene_run(scene, rows, ARRAY_SIZE(rows));
+	ck_assert_msg(scene->result == 0, "%s", scene->err.text);
+	ck_assert_uint_eq(scene->report.deleted, 3);
+	check_mail(scene, 0, 3);
 	scene_free(scene);
 }
 END_TEST
@@ -412,6 +440,30 @@ START_TEST(where_what_nobody_asked_for_has_come_quit_waits_for_the_deles)
 	ck_assert_uint_eq(scene->report.deleted, 0);
 	ck_assert_ptr_null(strstr(transcript(scene), "QUIT"));
 	check_mail(scene, 0, 2);
+	scene_free(scene);
+}
+END_TEST
+
+START_TEST(what_comes_behind_the_replies_that_are_due_was_asked_by_nobody)
+{
+	struct scene *scene = scene_new(3);
+	const struct peer_row rows[] = {
+		GREETING,
+		PIPELINING,
+		PEER_ROW("RETR 1", NULL),
+		PEER_ROW("RETR 2", NULL),
+		PEER_ROW("RETR 3", MESSAGE(1) MESSAGE(2)),
+		PEER_ROW("DELE 1", MESSAGE(3) "+OK\r\nHello"),
+		PEER_ROW("DELE 2", NULL),
+		PEER_ROW("DELE 3", "\r\n+OK\r\n+OK\r\n"),
+	};
+
+	scene->account.batch_messages = 1;
+	scene_run(scene, rows, ARRAY_SIZE(rows));
+	ck_assert_int_eq(scene->err.kind, ERROR_PROTOCOL);
+	ck_assert(!scene->was_in_step);
+	ck_assert_ptr_null(strstr(transcript(scene), "QUIT"));
+	check_mail(scene, 0, 3);
 	scene_free(scene);
 }
 END_TEST
@@ -903,6 +955,7 @@ static void add_order(TCase *tcase)
 		       without_pipelining_each_command_waits_for_its_reply);
 	tcase_add_test(tcase,
 		       the_dele_of_a_batch_leaves_behind_the_next_commit);
+	tcase_add_test(tcase, the_last_batch_waits_for_no_reply_to_a_dele);
 	tcase_add_test(tcase, a_server_that_pauses_lets_the_batch_be_closed);
 	tcase_add_test(tcase, kept_mail_is_not_deleted);
 	tcase_add_test(tcase,
@@ -910,6 +963,9 @@ static void add_order(TCase *tcase)
 	tcase_add_test(
 		tcase,
 		where_what_nobody_asked_for_has_come_quit_waits_for_the_deles);
+	tcase_add_test(
+		tcase,
+		what_comes_behind_the_replies_that_are_due_was_asked_by_nobody);
 	tcase_add_test(tcase,
 		       a_dele_refused_with_quit_behind_it_is_noted_all_the_same);
 	tcase_add_test(tcase, an_empty_plan_says_and_flushes_nothing);
