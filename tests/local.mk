@@ -180,6 +180,7 @@ system_tests = \
 	tests/system/escape \
 	tests/system/hostile \
 	tests/system/systemd \
+	tests/system/races \
 	tests/system/power-cut \
 	tests/system/broken-lines \
 	tests/system/simulation \
@@ -192,7 +193,8 @@ system_helpers = \
 	tests/system/hostile-server \
 	tests/system/journal-rows \
 	tests/system/memory-find \
-	tests/system/notify-listen
+	tests/system/notify-listen \
+	tests/system/swapper
 
 # To be preloaded.
 tests_system_faults_so_SOURCES = tests/system/faults.c
