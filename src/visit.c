@@ -61,9 +61,9 @@ static void pass_line_on(struct visit *visit, int priority, const char *text)
 
 static void take_message(struct visit *visit, const struct message *message)
 {
-	visit->last_sign_usec = now_usec(CLOCK_MONOTONIC);
 	if (visit->has_report)
 		return; /* the report is the last that counts */
+	visit->last_sign_usec = now_usec(CLOCK_MONOTONIC);
 	if (message->type == MESSAGE_LOG)
 		pass_line_on(visit, message->log.priority, message->log.text);
 	if (message->type == MESSAGE_REPORT) {

@@ -43,7 +43,7 @@ struct visit {
 	struct sd_event_source *deadline;
 	enum visit_stage stage;
 	uint64_t started_usec;	 /* CLOCK_MONOTONIC, as all times here */
-	uint64_t last_sign_usec; /* of life: the last message of the worker */
+	uint64_t last_sign_usec; /* of life: the last message up to the report */
 	unsigned n_lines;
 	bool is_bad; /* it sent what no worker sends; nothing more is read */
 	bool has_report;

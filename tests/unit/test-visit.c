@@ -177,6 +177,24 @@ START_TEST(nothing_counts_behind_the_report)
 }
 END_TEST
 
+/* Or a worker could hold its slot for ever, with its work behind it. */
+START_TEST(nothing_behind_the_report_is_a_sign_of_life)
+{
+	const struct message progress = { .type = MESSAGE_PROGRESS };
+	struct scene scene;
+
+	scene_make(&scene);
+	send_report(&scene, 3);
+	ck_assert_int_eq(visit_read(scene.visit, 8), VISIT_INPUT_LATER);
+	scene.visit->last_sign_usec = 1;
+	send_message(&scene, &progress);
+	send_line(&scene, LOG_INFO, "still here");
+	ck_assert_int_eq(visit_read(scene.visit, 8), VISIT_INPUT_LATER);
+	ck_assert_uint_eq(scene.visit->last_sign_usec, 1);
+	scene_done(&scene);
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	size_t len; /* of a packet of nothing but 'x' */
@@ -645,6 +663,7 @@ static Suite *visit_suite(void)
 	tcase_add_test(input, no_more_packets_are_read_than_asked_for);
 	tcase_add_test(input, lines_beyond_the_bound_are_dropped_but_no_report);
 	tcase_add_test(input, nothing_counts_behind_the_report);
+	tcase_add_test(input, nothing_behind_the_report_is_a_sign_of_life);
 	tcase_add_loop_test(input,
 			    a_bad_packet_is_told_once_and_ends_the_reading, 0,
 			    (int)ARRAY_SIZE(bad_cases));
