@@ -61,6 +61,11 @@ check_PROGRAMS += mailhaul-escapee
 mailhaul_escapee_SOURCES = src/main.c tests/escape/session.c
 mailhaul_escapee_LDADD = $(mailhaul_weakened_LDADD)
 
+# Another, which lies to the supervisor.
+check_PROGRAMS += mailhaul-liar
+mailhaul_liar_SOURCES = src/main.c tests/escape/liar.c
+mailhaul_liar_LDADD = $(mailhaul_weakened_LDADD)
+
 # Histories in a model world: its disk and its server stand below the real code.
 simulation_sources = \
 	tests/simulation/calls.c \
@@ -180,6 +185,7 @@ system_tests = \
 	tests/system/escape \
 	tests/system/hostile \
 	tests/system/systemd \
+	tests/system/liar \
 	tests/system/races \
 	tests/system/power-cut \
 	tests/system/broken-lines \
