@@ -99,7 +99,8 @@ int capa_memory_load(struct journal *journal, const struct account *account,
 
 	state = number & STATE_MASK;
 	*ret = (struct capa_memory){ .state = CAPA_FORGOTTEN };
-	if (!is_of_link(number, account) || is_too_old(state, at_sec))
+	if (state > CAPA_UNASKED || !is_of_link(number, account) ||
+	    is_too_old(state, at_sec))
 		return 0;
 	ret->state = state;
 	ret->capa = capa_of(number, delay_sec);
