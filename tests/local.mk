@@ -27,7 +27,7 @@ pop3_player_LDADD = $(OPENSSL_LIBS)
 
 # A program below without _SOURCES is made of the one file of its name.
 LDADD = \
-	libtestkit.a libmailhaul.a $(CHECK_LIBS) \
+	libtestkit.a libfuzzkit.a libmailhaul.a $(CHECK_LIBS) \
 	$(OPENSSL_LIBS) $(LIBCONFIG_LIBS) $(SYSTEMD_LIBS) $(SQLITE_LIBS) $(SECCOMP_LIBS)
 
 # What unit tests share: scripted peers, scratch directories.
@@ -150,12 +150,41 @@ unit_tests = \
 	tests/unit/test-visit \
 	tests/unit/test-worker
 
+# What fuzz targets share.
+check_LIBRARIES += libfuzzkit.a
+libfuzzkit_a_SOURCES = \
+	tests/fuzz/dialogue.c \
+	tests/fuzz/dialogue.h \
+	tests/fuzz/fuzz.h \
+	tests/fuzz/place.c \
+	tests/fuzz/place.h \
+	tests/fuzz/server.c \
+	tests/fuzz/server.h \
+	tests/fuzz/simple_dot.c \
+	tests/fuzz/simple_dot.h
+
 fuzz_tests = tests/fuzz/replay-all
 fuzz_replays = \
+	tests/fuzz/replay-capa-memory \
+	tests/fuzz/replay-config \
+	tests/fuzz/replay-digest \
 	tests/fuzz/replay-dot \
-	tests/fuzz/replay-pop3-parse
+	tests/fuzz/replay-listing \
+	tests/fuzz/replay-pop3-parse \
+	tests/fuzz/replay-report \
+	tests/fuzz/replay-sasl \
+	tests/fuzz/replay-text \
+	tests/fuzz/replay-visit
+tests_fuzz_replay_capa_memory_SOURCES = tests/fuzz/fuzz-capa-memory.c tests/fuzz/replay.c
+tests_fuzz_replay_config_SOURCES = tests/fuzz/fuzz-config.c tests/fuzz/replay.c
+tests_fuzz_replay_digest_SOURCES = tests/fuzz/fuzz-digest.c tests/fuzz/replay.c
 tests_fuzz_replay_dot_SOURCES = tests/fuzz/fuzz-dot.c tests/fuzz/replay.c
+tests_fuzz_replay_listing_SOURCES = tests/fuzz/fuzz-listing.c tests/fuzz/replay.c
 tests_fuzz_replay_pop3_parse_SOURCES = tests/fuzz/fuzz-pop3-parse.c tests/fuzz/replay.c
+tests_fuzz_replay_report_SOURCES = tests/fuzz/fuzz-report.c tests/fuzz/replay.c
+tests_fuzz_replay_sasl_SOURCES = tests/fuzz/fuzz-sasl.c tests/fuzz/replay.c
+tests_fuzz_replay_text_SOURCES = tests/fuzz/fuzz-text.c tests/fuzz/replay.c
+tests_fuzz_replay_visit_SOURCES = tests/fuzz/fuzz-visit.c tests/fuzz/replay.c
 
 property_tests = tests/property/framing
 
@@ -223,11 +252,27 @@ endif
 
 # Under clang, with --enable-fuzzing: make fuzzers
 fuzzers = \
+	tests/fuzz/fuzz-capa-memory \
+	tests/fuzz/fuzz-config \
+	tests/fuzz/fuzz-digest \
 	tests/fuzz/fuzz-dot \
-	tests/fuzz/fuzz-pop3-parse
+	tests/fuzz/fuzz-listing \
+	tests/fuzz/fuzz-pop3-parse \
+	tests/fuzz/fuzz-report \
+	tests/fuzz/fuzz-sasl \
+	tests/fuzz/fuzz-text \
+	tests/fuzz/fuzz-visit
 EXTRA_PROGRAMS = $(fuzzers)
+tests_fuzz_fuzz_capa_memory_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_config_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_digest_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_dot_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_listing_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_pop3_parse_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_report_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_sasl_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_text_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_visit_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
 fuzzers: $(fuzzers)
 
 # What a change to the code can break, in half the time.
@@ -260,6 +305,7 @@ bench: mailhaul$(EXEEXT) pop3-player$(EXEEXT) $(bench_programs)
 
 dist_noinst_SCRIPTS += tests/bounded $(fuzz_tests) $(system_tests) tests/system/demo \
 	tests/system/install-servers tests/bench/run
+EXTRA_DIST = tests/fuzz/corpus
 dist_noinst_DATA += \
 	tests/bench/README.md \
 	tests/bench/measure.py \
@@ -272,16 +318,6 @@ dist_noinst_DATA += \
 	tests/bench/scenarios.py \
 	tests/power/logdisk.c \
 	tests/scripts/README.md \
-	tests/fuzz/corpus/fuzz-dot/bare-lf \
-	tests/fuzz/corpus/fuzz-dot/bare-lf-bytes \
-	tests/fuzz/corpus/fuzz-dot/crlf \
-	tests/fuzz/corpus/fuzz-dot/crlf-bytes \
-	tests/fuzz/corpus/fuzz-dot/cut \
-	tests/fuzz/corpus/fuzz-pop3-parse/capabilities \
-	tests/fuzz/corpus/fuzz-pop3-parse/replies \
-	tests/fuzz/corpus/fuzz-pop3-parse/scans \
-	tests/fuzz/corpus/fuzz-pop3-parse/timestamps \
-	tests/fuzz/corpus/fuzz-pop3-parse/uniques \
 	tests/sample/1-welcome.eml \
 	tests/sample/2-umlauts.eml \
 	tests/sample/3-report.eml \

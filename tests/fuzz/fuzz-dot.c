@@ -7,63 +7,12 @@
  */
 #include <string.h>
 
+#include "fuzz.h"
 #include "pop3_parse.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct result {
-	char *data;
-	size_t len;
-	size_t consumed;
-	uint64_t wire_bytes;
-	bool ended;
-};
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-/* How many bytes of a line's end stand here; 0: none. */
-static size_t line_end(struct bytes in, size_t at, bool bare_lf)
-{
-	if (bare_lf && at < in.len && in.data[at] == '\n')
-		return 1;
-	if (at + 1 < in.len && in.data[at] == '\r' && in.data[at + 1] == '\n')
-		return 2;
-	return 0;
-}
-
-static void decode_simply(struct bytes in, bool bare_lf, struct result *to)
-{
-	bool at_start = true;
-	size_t at = 0;
-
-	while (at < in.len) {
-		size_t end;
-
-		if (at_start && in.data[at] == '.') {
-			at++;
-			end = line_end(in, at, bare_lf);
-			to->ended = end > 0;
-			at += end;
-			at_start = false;
-			if (to->ended)
-				break;
-			continue;
-		}
-		end = line_end(in, at, bare_lf);
-		at_start = end > 0;
-		to->data[to->len++] = end > 0 ? '\n' : in.data[at];
-		at += end > 0 ? end : 1;
-		to->wire_bytes += end > 0 ? end : 1;
-	}
-	to->consumed = at;
-}
+#include "simple_dot.h"
 
 static void decode_in_pieces(struct bytes in, struct pop3_dot *dot,
-			     size_t piece, size_t cap, struct result *to)
+			     size_t piece, size_t cap, struct simple_dot *to)
 {
 	while (in.len > 0 && dot->state != POP3_DOT_END) {
 		struct bytes part = { in.data, MIN(in.len, piece) };
@@ -83,7 +32,7 @@ static void decode_in_pieces(struct bytes in, struct pop3_dot *dot,
 }
 
 /* A CR at the end of all input is still held back by the decoder. */
-static void drop_held_cr(const struct pop3_dot *dot, struct result *simple)
+static void drop_held_cr(const struct pop3_dot *dot, struct simple_dot *simple)
 {
 	if (dot->state != POP3_DOT_CR && dot->state != POP3_DOT_DOT_CR)
 		return;
@@ -96,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_string_ char *simple_data = malloc(size + 256);
 	_cleanup_string_ char *pieces_data = malloc(size + 256);
-	struct result simple = { .data = simple_data };
-	struct result pieces = { .data = pieces_data };
+	struct simple_dot simple = { .data = simple_data };
+	struct simple_dot pieces = { .data = pieces_data };
 	struct pop3_dot dot;
 	struct bytes in;
 
@@ -105,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	in = (struct bytes){ (const char *)data + 3, size - 3 };
 
-	decode_simply(in, data[0] & 1, &simple);
+	simple_dot_decode(in, data[0] & 1, &simple);
 	pop3_dot_init(&dot, data[0] & 1);
 	decode_in_pieces(in, &dot, data[1] + 1u, MAX(data[2], 2), &pieces);
 	drop_held_cr(&dot, &simple);

@@ -6,15 +6,8 @@
  */
 #include <string.h>
 
+#include "fuzz.h"
 #include "pop3_parse.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool is_within(struct bytes part, struct bytes whole)
 {

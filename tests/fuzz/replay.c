@@ -3,11 +3,9 @@
  */
 #include <stdio.h>
 
-#include "base.h"
+#include "fuzz.h"
 
 #define INPUT_MAX (1024 * 1024)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int replay(const char *path)
 {
