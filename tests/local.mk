@@ -275,6 +275,11 @@ tests_fuzz_fuzz_text_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_visit_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer
 fuzzers: $(fuzzers)
 
+# And each finds a bug that is put there.
+planted-bugs: $(fuzzers)
+	@srcdir='$(abs_srcdir)' LIBS='$(LDADD)' \
+		$(srcdir)/tests/fuzz/planted $(COMPILE) $(AM_LDFLAGS)
+
 # What a change to the code can break, in half the time.
 check-quick:
 	$(MAKE) check TESTS="$(unit_tests) $(fuzz_tests) $(property_tests) tests/system/scenarios"
@@ -294,7 +299,7 @@ power-cut: mailhaul$(EXEEXT) mailhaul-weakened$(EXEEXT) pop3-player$(EXEEXT)
 	POP3_PLAYER='$(abs_builddir)/pop3-player' \
 	MAILHAUL_POWER="$${MAILHAUL_POWER:-all}" \
 	$(srcdir)/tests/system/power-cut
-.PHONY: check-quick fuzzers power-cut
+.PHONY: check-quick fuzzers planted-bugs power-cut
 
 # Side by side with other programs, as tests/bench/README.md says; BENCH is what
 # to measure and how.
@@ -304,7 +309,7 @@ bench: mailhaul$(EXEEXT) pop3-player$(EXEEXT) $(bench_programs)
 .PHONY: bench
 
 dist_noinst_SCRIPTS += tests/bounded $(fuzz_tests) $(system_tests) tests/system/demo \
-	tests/system/install-servers tests/bench/run
+	tests/system/install-servers tests/bench/run tests/fuzz/coverage tests/fuzz/planted
 EXTRA_DIST = tests/fuzz/corpus
 dist_noinst_DATA += \
 	tests/bench/README.md \

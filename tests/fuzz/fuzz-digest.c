@@ -62,11 +62,10 @@ static size_t reduce(const char *data, size_t size, char *dst)
 static void digest_in_pieces(const char *data, size_t size, size_t piece,
 			     uint8_t ret[DIGEST_SIZE])
 {
-	static struct digest *digest; /* as one serves all of a visit */
+	_cleanup_digest_ struct digest *digest = NULL;
 	struct error err;
 
-	if (digest == NULL && digest_new(&digest, &err) < 0)
-		abort();
+	check(digest_new(&digest, &err) == 0);
 	digest_begin(digest);
 	for (size_t at = 0; at < size; at += piece) {
 		size_t len = MIN(piece, size - at);
