@@ -176,9 +176,8 @@ static enum purpose purpose_of(uint8_t options)
 
 static void visit(void)
 {
-	static char password[] = "tanstaaf";
-	const struct secret secret = { .text = password,
-				       .len = strlen(password) };
+	char password[] = "tanstaaf";
+	struct secret secret = { .text = password, .len = strlen(password) };
 	struct uplink uplink = { .fd = -1 };
 	const struct session_job job = {
 		.account = &scene.account,
