@@ -118,6 +118,7 @@ static void scene_done(struct scene *scene)
 /* Whatever went before is forgotten, but for Maildir and journal. */
 static void visit(struct scene *scene)
 {
+	static const char wiped[sizeof("tanstaaf")];
 	char password[] = "tanstaaf";
 	struct secret secret = { .text = password, .len = strlen(password) };
 	struct uplink uplink = { .fd = -1 };
@@ -139,6 +140,10 @@ static void visit(struct scene *scene)
 	scene->notes = (struct notes){ 0 };
 	scene->err = (struct error){ 0 };
 	scene->result = session_run(&job, &scene->report, &scene->err);
+	if (scene->report.step > STEP_LOGIN)
+		ck_assert_msg(secret.len == 0 && memcmp(password, wiped,
+							sizeof(wiped)) == 0,
+			      "the secret outlived the login");
 }
 
 /* A peer's port is new each time, and what is remembered belongs to a port. */
