@@ -166,7 +166,7 @@ static enum purpose purpose_of(uint8_t options)
 {
 	static const enum purpose purposes[] = {
 		PURPOSE_FETCH,
-		PURPOSE_FETCH,
+		PURPOSE_FETCH, /* with a long password */
 		PURPOSE_MARK_SEEN,
 		PURPOSE_REFETCH,
 	};
@@ -174,10 +174,16 @@ static enum purpose purpose_of(uint8_t options)
 	return purposes[(options & OPTION_PURPOSE) >> 4];
 }
 
+/* AUTH PLAIN asks for a challenge before it. */
+static bool has_long_password(void)
+{
+	return (scene.options & OPTION_PURPOSE) >> 4 == 1;
+}
+
 static void visit(void)
 {
-	char password[] = "tanstaaf";
-	struct secret secret = { .text = password, .len = strlen(password) };
+	char password[201] = "tanstaaf"; /* wiped by the visit */
+	struct secret secret = { .text = password };
 	struct uplink uplink = { .fd = -1 };
 	const struct session_job job = {
 		.account = &scene.account,
@@ -192,6 +198,9 @@ static void visit(void)
 		.is_again = scene.options & OPTION_IS_AGAIN,
 	};
 
+	if (has_long_password())
+		memset(password, 'x', sizeof(password) - 1);
+	secret.len = strlen(password);
 	scene.report = (struct report){ 0 };
 	scene.notes = (struct notes){ 0 };
 	scene.err = (struct error){ 0 };
