@@ -17,9 +17,10 @@
 
 #include "text.h"
 
-#define FILE_SIZE_MAX  (16 * 1024 * 1024)
-#define LABEL_MAX      256
-#define WIPE_DEPTH_MAX 64
+#define FILE_SIZE_MAX     (16 * 1024 * 1024)
+#define LABEL_MAX         256
+#define INCLUDE_DEPTH_MAX 10 /* libconfig's own */
+#define WIPE_DEPTH_MAX    64
 
 /* glibc's cache of freed small chunks, see wipe_cached_chunks(). */
 #define CACHE_CHUNK_MIN  24
@@ -208,6 +209,111 @@ static FILE *open_file(struct source *source)
 	return file;
 }
 
+/* In place, to the closing quote, as libconfig's scanner does it. */
+static void unquote(char *name)
+{
+	char *to = name;
+
+	for (const char *from = name; *from != '\0' && *from != '"'; from++) {
+		if (*from == '\\' && from[1] != '\\' && from[1] != '"')
+			continue; /* lost */
+		if (*from == '\\')
+			from++;
+		*to++ = *from;
+	}
+	*to = '\0';
+}
+
+/* The name in the line, which is spoilt by it, or NULL. */
+static char *included_name(char *line)
+{
+	static const char directive[] = "@include";
+	char *at = line + strspn(line, " \t");
+	size_t n_blanks;
+
+	if (strncmp(at, directive, strlen(directive)) != 0)
+		return NULL;
+	at += strlen(directive);
+	n_blanks = strspn(at, " \t");
+	if (n_blanks == 0 || at[n_blanks] != '"')
+		return NULL;
+	at += n_blanks + 1;
+	unquote(at);
+	return at;
+}
+
+/* One file that is read, perhaps for the second time. */
+struct reading {
+	const char *path;
+	FILE *file;
+	unsigned depth;
+};
+
+static bool check_includes(struct source *source,
+			   const struct reading *reading);
+
+static bool check_included(struct source *source, const struct reading *by,
+			   unsigned line, const char *path)
+{
+	_cleanup_(file_close) FILE *file = NULL;
+	_cleanup_fd_ int fd =
+		open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return true; /* libconfig says so */
+	if (!S_ISREG(st.st_mode)) {
+		source_complain(source->errors, by->path, line,
+				"includes %s, which is not a regular file",
+				path);
+		return false;
+	}
+	if (!source_is_trusted(source->errors, path, &st))
+		return false;
+	file = fdopen(fd, "r");
+	if (file == NULL)
+		return true;
+	(void)TAKE_FD(fd); /* the stream's now */
+	return check_includes(source, &(struct reading){ path, file,
+							 by->depth + 1 });
+}
+
+/* libconfig 1.5 puts the directory before every name, later versions not always. */
+static bool check_name(struct source *source, const struct reading *by,
+		       unsigned line, const char *name)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", source->include_dir, name);
+	return check_included(source, by, line, path) &&
+	       (name[0] != '/' || check_included(source, by, line, name));
+}
+
+/*
+ * libconfig's scanner ends the process when it cannot read what it could open,
+ * a directory say, and waits for the writer of a FIFO. What is included deeper
+ * than it goes along it refuses itself.
+ */
+static bool check_includes(struct source *source, const struct reading *reading)
+{
+	char *text = NULL;
+	size_t cap = 0;
+	bool is_sound = true;
+
+	for (unsigned line = 1; is_sound && reading->depth <= INCLUDE_DEPTH_MAX &&
+				getline(&text, &cap, reading->file) > 0;
+	     line++) {
+		const char *name = included_name(text);
+
+		if (name != NULL)
+			is_sound = check_name(source, reading, line, name);
+	}
+	if (text != NULL)
+		explicit_bzero(text, cap);
+	free(text);
+	return is_sound;
+}
+
 static void complain_parse(struct source *source)
 {
 	static const struct {
@@ -289,6 +395,9 @@ int source_open(struct source *source)
 
 	if (file == NULL)
 		return -1;
+	if (!check_includes(source, &(struct reading){ source->path, file, 0 }))
+		return -1;
+	rewind(file);
 	config_init(&source->tree);
 	config_set_include_dir(&source->tree, source->include_dir);
 	is_parsed = config_read(&source->tree, file) == CONFIG_TRUE;

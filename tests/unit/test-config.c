@@ -192,6 +192,13 @@ static const struct {
 	  "@/mailhaul.conf:1: cannot open the included file; "
 	  "its name counts from the main file's directory\n" },
 
+	{ "a directory to include", "\n\t@include\t\".\"\n",
+	  "@/mailhaul.conf:2: includes @/., which is not a regular file\n" },
+	{ "no name to include", "@include \"\"",
+	  "@/mailhaul.conf:1: includes @/, which is not a regular file\n" },
+	{ "a directory in a name with a backslash", "@include \"\\.\"\n",
+	  "@/mailhaul.conf:1: includes @/., which is not a regular file\n" },
+
 	{ "an unknown group", "acounts: { };\naccounts: { };",
 	  "@/mailhaul.conf:1: acounts: unknown group 'acounts'; "
 	  "did you mean 'accounts'?\n" },
@@ -785,6 +792,29 @@ START_TEST(test_included_file)
 }
 END_TEST
 
+/* libconfig would end the process, or wait for ever. */
+START_TEST(test_what_cannot_be_included)
+{
+	_cleanup_string_ char *fifo = in_dir("fifo");
+
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	write_conf("mailhaul.conf", "@include \"more.conf\"\n");
+	write_conf("more.conf", "# more\n @include \"fifo\"\n");
+	expect_lines("a FIFO in an included file",
+		     "@/more.conf:2: includes @/fifo, "
+		     "which is not a regular file\n");
+
+	write_conf("more.conf", "@include \"more.conf\"\n");
+	expect_lines("a file in itself",
+		     "@/more.conf:1: include file nesting too deep\n");
+
+	write_mode("more.conf", "", 0602);
+	expect_lines("a file that anybody can write",
+		     "@/more.conf: has mode 0602: anybody can write it; "
+		     "run: chmod o-w @/more.conf\n");
+}
+END_TEST
+
 START_TEST(test_exposed_password)
 {
 	write_mode("mailhaul.conf",
@@ -1327,6 +1357,7 @@ static void add_files(TCase *tc)
 	tcase_add_test(tc, test_drop_in_errors);
 	tcase_add_test(tc, test_a_bad_main_file_is_not_blamed_on_others);
 	tcase_add_test(tc, test_included_file);
+	tcase_add_test(tc, test_what_cannot_be_included);
 	tcase_add_test(tc, test_exposed_password);
 	tcase_add_test(tc, test_untrusted_files);
 	tcase_add_test(tc, test_foreign_file);
