@@ -274,8 +274,8 @@ static bool check_included(struct source *source, const struct reading *by,
 	if (file == NULL)
 		return true;
 	(void)TAKE_FD(fd); /* the stream's now */
-	return check_includes(source, &(struct reading){ path, file,
-							 by->depth + 1 });
+	return check_includes(source,
+			      &(struct reading){ path, file, by->depth + 1 });
 }
 
 /* libconfig 1.5 puts the directory before every name, later versions not always. */
@@ -300,8 +300,9 @@ static bool check_includes(struct source *source, const struct reading *reading)
 	size_t cap = 0;
 	bool is_sound = true;
 
-	for (unsigned line = 1; is_sound && reading->depth <= INCLUDE_DEPTH_MAX &&
-				getline(&text, &cap, reading->file) > 0;
+	for (unsigned line = 1;
+	     is_sound && reading->depth <= INCLUDE_DEPTH_MAX &&
+	     getline(&text, &cap, reading->file) > 0;
 	     line++) {
 		const char *name = included_name(text);
 
